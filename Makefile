@@ -1,0 +1,51 @@
+# What people type. Everything runs in .venv, which is made when a target first needs it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(INSTALLED) ## run the whole workflow on generated clips, on a CPU, and show the recall table
+	@$(BIN)/python -m gram.demo
+
+test: check ## run every check and test, the demo included (minutes)
+	$(BIN)/pytest -m demo
+
+check: $(INSTALLED) ## check format, types, layers and rules, and run all tests but the demo
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy gram workflow/scripts
+	$(BIN)/lint-imports
+	$(BIN)/snakemake --lint
+	$(BIN)/pytest -m "not gpu and not demo"
+
+bench: $(INSTALLED) ## measure the pairwise volume and the loader on this machine
+	@$(BIN)/python bench/bench.py
+
+clean: ## remove results, logs and benchmarks; data and .venv stay
+	rm -rf results logs benchmarks .snakemake
+
+# A .venv whose python or pip does not run (moved, half made) is made anew.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+			echo "Python 3.11 or later is needed; $(PYTHON) is" \
+				"$$($(PYTHON) --version 2>&1 || true)." \
+				"Name another one: make demo PYTHON=python3.12" >&2; \
+			exit 1; \
+		}; \
+		$(PYTHON) -m venv --clear .venv || { \
+			echo "$(PYTHON) cannot make .venv. On Debian and Ubuntu: apt install python3-venv" >&2; \
+			exit 1; \
+		}; \
+	}
+	@echo "Installing the packages of constraints.txt into .venv (once; minutes, 6 GB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[workflow,tracking,dev]'
+	@touch $@

@@ -1,0 +1,41 @@
+"""GRAM, from annotation files to recall tables. `snakemake` makes the tables and the report."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/media.smk"
+include: "rules/shards.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/reproduction.smk"
+
+
+rule all:
+    """Every table that the settings name as a target, and the report."""
+    default_target: True
+    localrule: True
+    input:
+        tables=target_tables(),
+        report=rules.make_report.output.html,
+
+
+rule report:
+    """The report, with what it needs."""
+    localrule: True
+    input:
+        report=rules.make_report.output.html,
+
+
+onsuccess:
+    finish_workflow(is_good=True)
+
+
+onerror:
+    finish_workflow(is_good=False)

@@ -1,0 +1,83 @@
+"""Settings of data sets, extraction and shards."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gram.config.base import Fraction, Name, Section
+
+
+class FolderDataset(Section):
+    """A folder of media files and annotation files in the upstream JSON form or CSV."""
+
+    kind: Literal["folder"] = "folder"
+    media: str = Field(description="Folder of the media files, searched with all subfolders.")
+    annotations: dict[Name, str] = Field(
+        min_length=1,
+        description="Annotation file (.json or .csv) of each split.",
+    )
+    chunks: int = Field(
+        1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
+    )
+
+
+class GeneratedDataset(Section):
+    """Clips that the workflow draws and plays itself, from independent factors."""
+
+    kind: Literal["generated"]
+    clips: dict[Name, Annotated[int, Field(ge=1)]] = Field(
+        min_length=1, description="Number of clips of each split; no two share a combination."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the factors, the captions and the pictures.")
+    seconds: float = Field(2.0, gt=0, le=60, description="Length of a clip, in seconds.")
+    pixels: int = Field(96, ge=32, le=1024, description="Width and height of the picture.")
+    frames_per_second: int = Field(8, ge=1, le=60, description="Frame rate of the picture, in Hz.")
+    chunks: int = Field(
+        1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
+    )
+
+
+Dataset = Annotated[FolderDataset | GeneratedDataset, Field(discriminator="kind")]
+
+
+class ExtractionConfig(Section):
+    """What is kept of each clip: frames, sound and depth, decoded once."""
+
+    frames_per_clip: int = Field(
+        32, ge=1, le=256, description="Frames kept, one from the center of each equal time bin."
+    )
+    short_side: int = Field(256, ge=16, le=2160, description="Shorter side of a frame, in pixels.")
+    jpeg_quality: int = Field(85, ge=1, le=100, description="JPEG quality of the kept frames.")
+    min_frames: int = Field(
+        2, ge=1, description="A clip with fewer decoded frames is set aside as too short."
+    )
+    min_bins: Fraction = Field(
+        0.9,
+        description=(
+            "Least share of time bins that must be hit by a frame, of those that the clip's own "
+            "number of frames can hit. Below it the file is set aside as truncated."
+        ),
+    )
+    max_seconds: float = Field(
+        600.0, gt=0, description="Audio beyond this is not kept, in seconds from the clip's start."
+    )
+    timeout_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Wall-clock limit of one ffmpeg call, plus twice the clip's length.",
+    )
+
+
+class ShardsConfig(Section):
+    """How extracted clips become WebDataset tars."""
+
+    max_skipped: Fraction = Field(
+        1.0,
+        description="Share of a data set's clips that may be unusable before the workflow stops.",
+    )
+
+
+class VocabularyConfig(Section):
+    """The word pieces learned from training texts where a run names no vocabulary file."""
+
+    size: int = Field(30522, ge=100, description="Largest number of pieces. BERT's own has 30,522.")

@@ -1,0 +1,190 @@
+"""Benchmarks, tables, the report, and the whole of the settings with its checks across sections."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from gram.config.base import Name, Section
+from gram.config.data import (
+    Dataset,
+    ExtractionConfig,
+    FolderDataset,
+    ShardsConfig,
+    VocabularyConfig,
+)
+from gram.config.run import RunConfig, ScoreName, TrainingConfig
+from gram.types import ITEM_MODALITIES
+
+
+class ProtocolConfig(Section):
+    """What is ranked."""
+
+    split: Name = Field("test", description="Split that is ranked.")
+    captions: Literal["first", "all"] = Field(
+        "first", description="Queries: the first caption of each clip, or each caption."
+    )
+
+
+class BenchmarkConfig(Section):
+    """One data set with split and protocol, and how a run is finetuned for it."""
+
+    dataset: Name
+    protocol: ProtocolConfig = ProtocolConfig()
+    finetune: TrainingConfig | None = Field(
+        None, description="Finetuning before the evaluation; none: zero-shot."
+    )
+
+
+class TableRow(Section):
+    """One line of a table: a run, on a benchmark, ranked by a score."""
+
+    run: Name
+    benchmark: Name
+    score: ScoreName = "volume"
+    label: str | None = Field(None, description="Text of the line; none: made of the names.")
+
+
+class TableConfig(Section):
+    """One table: which lines stand in it."""
+
+    title: str
+    rows: tuple[TableRow, ...] = Field(min_length=1)
+    note: str = Field("", description="One sentence that stands below the table.")
+
+
+class ReportConfig(Section):
+    """The report: one page that opens offline."""
+
+    queries: int = Field(12, ge=0, description="Queries shown with what was retrieved.")
+    retrieved: int = Field(5, ge=1, description="Clips shown a query.")
+    showcase: TableRow | None = Field(
+        None,
+        description=(
+            "Run, benchmark and score whose volumes and queries are shown; none: the last line "
+            "of the first table."
+        ),
+    )
+
+
+class Config(Section):
+    """The whole of config/config.yaml and its overlays."""
+
+    targets: tuple[Name, ...] = Field(
+        min_length=1, description="Tables that a plain `snakemake` makes, and the report shows."
+    )
+    datasets: dict[Name, Dataset] = Field(default_factory=dict)
+    extraction: ExtractionConfig = ExtractionConfig()
+    shards: ShardsConfig = ShardsConfig()
+    vocabulary: VocabularyConfig = VocabularyConfig()
+    defaults: RunConfig = Field(RunConfig(), description="What every run starts from.")
+    runs: dict[Name, RunConfig] = Field(
+        default_factory=dict, description="What each run has otherwise than the defaults."
+    )
+    benchmarks: dict[Name, BenchmarkConfig] = Field(default_factory=dict)
+    tables: dict[Name, TableConfig] = Field(default_factory=dict)
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _runs_start_from_defaults(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic's own type
+        if not isinstance(data, Mapping):
+            return data
+        defaults, runs = data.get("defaults") or {}, data.get("runs") or {}
+        if not isinstance(defaults, Mapping) or not isinstance(runs, Mapping):
+            return data
+        return {**data, "runs": {name: merged(defaults, run or {}) for name, run in runs.items()}}
+
+    @model_validator(mode="after")
+    def _table_names_are_free(self) -> "Config":
+        if taken := {"all", "report"} & set(self.tables):
+            raise ValueError(f"a table cannot be named {min(taken)!r}: that is a target of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Config":
+        for where, kind, name, known in self._references():
+            if name not in known:
+                raise ValueError(
+                    f"{where} names the {kind} {name!r}, which is not there; "
+                    f"found: {', '.join(sorted(known)) or 'none'}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _tables_can_be_made(self) -> "Config":
+        for table, config in self.tables.items():
+            for row in config.rows:
+                run = self.runs[row.run]
+                if run.pretrain_dataset is None:
+                    raise ValueError(
+                        f"runs.{row.run} has no pretrain_dataset; name one of: "
+                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
+                    )
+                if row.score not in run.evaluation.scores:
+                    raise ValueError(
+                        f"tables.{table} asks for the score {row.score!r} of run {row.run!r}, whose "
+                        f"evaluation.scores are {', '.join(run.evaluation.scores)}; add it there"
+                    )
+        return self
+
+    @property
+    def showcase(self) -> TableRow:
+        """The line of a table that the report shows in detail."""
+        return self.report.showcase or self.tables[self.targets[0]].rows[-1]
+
+    @model_validator(mode="after")
+    def _scores_fit_modalities(self) -> "Config":
+        for name, run in self.runs.items():
+            for score in run.evaluation.scores:
+                modality = score.removeprefix("cosine_")
+                if modality in set(ITEM_MODALITIES) - set(run.model.modalities):
+                    raise ValueError(
+                        f"runs.{name} is scored by {score!r} but has no modality {modality!r}; "
+                        f"it has {', '.join(run.model.modalities)}"
+                    )
+        return self
+
+    def _references(self) -> list[tuple[str, str, str, set[str]]]:
+        """List every name that refers to another section: where, kind, name, names known there."""
+        tables, runs, benchmarks = set(self.tables), set(self.runs), set(self.benchmarks)
+        found = [("targets", "table", table, tables) for table in self.targets]
+        for run, run_config in self.runs.items():
+            if run_config.pretrain_dataset is not None:
+                dataset, split = run_config.pretrain_dataset, run_config.pretrain.split
+                found += self._split_references(f"runs.{run}", dataset, split)
+        for benchmark, config in self.benchmarks.items():
+            where = f"benchmarks.{benchmark}"
+            found += self._split_references(where, config.dataset, config.protocol.split)
+            if config.finetune is not None:
+                found += self._split_references(where, config.dataset, config.finetune.split)
+        for table, table_config in self.tables.items():
+            for row in table_config.rows:
+                found.append((f"tables.{table}", "run", row.run, runs))
+                found.append((f"tables.{table}", "benchmark", row.benchmark, benchmarks))
+        return found
+
+    def _split_references(
+        self, where: str, dataset: str, split: str
+    ) -> list[tuple[str, str, str, set[str]]]:
+        found = [(where, "data set", dataset, set(self.datasets))]
+        if dataset in self.datasets:
+            found.append((where, f"split of {dataset}", split, self.splits(dataset)))
+        return found
+
+    def splits(self, dataset: str) -> set[str]:
+        """Name the splits of a data set."""
+        config = self.datasets[dataset]
+        return set(config.annotations if isinstance(config, FolderDataset) else config.clips)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two nested mappings; where both hold a value, the second one's counts."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = merged(below, value)
+        else:
+            result[key] = value
+    return result

@@ -1,0 +1,1 @@
+"""The way of the data: annotations and media files -> shards -> batches."""

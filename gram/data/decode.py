@@ -1,0 +1,326 @@
+"""One clip -> its frames and its sound, by one ffmpeg process that can be killed.
+
+Time bins: the clip's length D is divided into N equal bins, and of each bin the first frame at or
+after its center is kept. This needs no frame count, which containers state wrongly, and is right
+at a variable frame rate. A clip of few frames hits fewer bins, a file that was cut hits too few.
+"""
+
+import io
+import itertools
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import ffmpeg
+import numpy as np
+import simplejpeg
+import soundfile
+
+from gram.config import ExtractionConfig
+from gram.data.disk import MIN_FREE_BYTES, DiskFullError, full_disk_explained
+from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST, Finished, run
+from gram.data.status import Status
+
+SAMPLE_RATE_HZ = 16_000
+"""Sample rate of the sound that is kept: what the audio encoders were trained on."""
+
+CHROMA = "420"
+"""JPEG chroma subsampling: that of nearly every video, 30 percent faster to decode than 444."""
+
+_TIMES, _KEPT_TIMES, _SOUND = "times.txt", "kept.txt", "sound.s16"
+"""Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_CUT = re.compile(r"partial file|ended prematurely|[Tt]runcated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSource:
+    """What is decoded.
+
+    Attributes:
+        media: The file.
+        video_stream: Number of its stream that is the picture.
+        audio_stream: Number of its stream that is the sound; None if there is none.
+        start_seconds: Where the clip starts in the file; None: at the file's start.
+        end_seconds: Where the clip ends in the file; None: at the file's end.
+        duration_seconds: Length of the clip's picture.
+    """
+
+    media: Path
+    video_stream: int
+    audio_stream: int | None
+    start_seconds: float | None
+    end_seconds: float | None
+    duration_seconds: float
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the clip is a part of a longer file."""
+        return self.start_seconds is not None or self.end_seconds is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """What came out of a clip.
+
+    Attributes:
+        status: OK, or why the clip is set aside.
+        reason: Why, in words; None if the status is OK.
+        jpegs: Kept frames as JPEG, in order of time; none unless the status is OK.
+        times: Time of each, in seconds from the clip's start.
+        bins_hit: Number of time bins that a frame was found for.
+        flac: Sound as FLAC, 16 bit, mono, ``SAMPLE_RATE_HZ``; None if there is none.
+        audio_seconds: Length of the sound.
+        decode_errors: Errors that ffmpeg reported without failing.
+    """
+
+    status: Status
+    reason: str | None = None
+    jpegs: tuple[bytes, ...] = ()
+    times: tuple[float, ...] = ()
+    bins_hit: int = 0
+    flac: bytes | None = None
+    audio_seconds: float = 0.0
+    decode_errors: int = 0
+
+
+def decode_clip(source: ClipSource, settings: ExtractionConfig, *, program: Path) -> Decoded:
+    """Decode one clip. A clip that cannot be used is a result, not an exception.
+
+    Args:
+        source: What is decoded.
+        settings: What is kept.
+        program: The ffmpeg program.
+
+    Raises:
+        DiskFullError: If the disk of the temporary folder is full.
+        OSError: If ffmpeg cannot be started.
+    """
+    limit_seconds = settings.timeout_seconds + 2 * source.duration_seconds
+    jpegs: list[bytes] = []
+    temporary = Path(tempfile.gettempdir())
+    with full_disk_explained(temporary), tempfile.TemporaryDirectory(prefix="gram-") as name:
+        folder = Path(name)
+        finished = run(
+            decode_command(source, settings, program=program),
+            timeout_seconds=limit_seconds,
+            folder=folder,
+            read_output=partial(_encode_frames, jpegs=jpegs, quality=settings.jpeg_quality),
+        )
+        if finished.returncode == 0:
+            decoded = _collect(folder, jpegs, finished, source=source, settings=settings)
+        else:
+            decoded = _failure(finished, source, limit_seconds)
+        if decoded.status is not Status.OK:
+            _check_space(finished, folder)
+    return decoded
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def decode_command(
+    source: ClipSource, settings: ExtractionConfig, *, program: Path
+) -> list[str | Path]:
+    """Build the ffmpeg call: pictures to standard output, sound and times to files.
+
+    Any damage ends it (``-xerror``): without, ffmpeg reports success on files that are cut or
+    have flipped bytes, and gives smeared frames.
+    """
+    part = {}
+    if source.is_part:
+        part = {"ss": source.start_seconds or 0.0, "t": source.duration_seconds}
+    stream = ffmpeg.input(
+        f"file:{source.media.absolute()}",
+        format_whitelist=FORMAT_WHITELIST,
+        protocol_whitelist=PROTOCOL_WHITELIST,
+        threads=1,
+        **{"reinit_filter:v": 0},  # a change of size would start the choice anew; it is stretched
+        **part,
+    )
+    frames = ffmpeg.output(
+        _choose_frames(stream[str(source.video_stream)], source, settings),
+        "pipe:1",
+        format="image2pipe",
+        vcodec="ppm",  # each picture states its size, which rotation and pixel shape decide
+        pix_fmt="rgb24",
+        fps_mode="passthrough",
+        threads=1,
+    )
+    outputs = [frames]
+    if source.audio_stream is not None:
+        sound = ffmpeg.output(
+            stream[str(source.audio_stream)],
+            _SOUND,
+            format="s16le",  # floats come 3 dB louder from stereo
+            ac=1,
+            ar=SAMPLE_RATE_HZ,
+            af="aresample=async=1:first_pts=0",  # holes and a late start stay where they are
+            t=settings.max_seconds,
+        )
+        outputs.append(sound)
+    quiet = ["-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"]
+    arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
+    return [program, *quiet, "-filter_complex_threads", "1", *arguments]
+
+
+def _choose_frames(
+    stream: ffmpeg.nodes.FilterableStream, source: ClipSource, settings: ExtractionConfig
+) -> ffmpeg.nodes.FilterableStream:
+    """Keep one frame a time bin, and the first one for clips that have no other; scale them."""
+    origin = "0" if source.is_part else "start_t"
+    last = settings.frames_per_clip - 1
+    per_second = settings.frames_per_clip / source.duration_seconds
+    bins = [f"min({last},floor(({t}-{origin})*{per_second}-0.5+1e-6))" for t in ("t", "prev_t")]
+    wide, high = "iw*sar", "ih"
+    scale = f"min(1,{settings.short_side}/min({wide},{high}))"
+    return (
+        # The filter prints only frames that carry a note.
+        stream.filter("metadata", mode="add", key="gram", value="1")
+        .filter("metadata", mode="print", file=_TIMES)
+        .filter("select", f"if(isnan(prev_t),1,gt({bins[0]},{bins[1]}))")
+        .filter("metadata", mode="print", file=_KEPT_TIMES)
+        .filter(
+            "scale",
+            w=f"2*max(1,round({wide}*{scale}/2))",
+            h=f"2*max(1,round({high}*{scale}/2))",
+        )
+        .filter("setsar", 1)
+    )
+
+
+def bin_of(seconds: float, settings: ExtractionConfig, source: ClipSource) -> int:
+    """Give the last bin whose center lies at or before a time; -1 before the first center."""
+    bins = settings.frames_per_clip
+    found = math.floor(seconds * bins / source.duration_seconds - 0.5 + 1e-6)
+    return min(bins - 1, found)
+
+
+def reachable_bins(num_frames: int, bins: int) -> int:
+    """Give how many of the time bins a clip of evenly spaced frames hits; at least 1.
+
+    Example:
+        >>> reachable_bins(3, 32), reachable_bins(16, 8), reachable_bins(1, 32)
+        (2, 8, 1)
+    """
+    found = {math.floor(n * bins / num_frames - 0.5 + 1e-6) for n in range(num_frames)}
+    return max(1, len(found - {-1}))
+
+
+# --- what came out ---------------------------------------------------------------------------
+
+
+def _encode_frames(stream: IO[bytes], *, jpegs: list[bytes], quality: int) -> None:
+    """Read pictures in PPM form until the stream ends, and add each as a JPEG."""
+    while stream.readline() == b"P6\n":
+        width, height = (int(number) for number in stream.readline().split())
+        stream.readline()  # the largest value, 255
+        pixels = stream.read(3 * width * height)
+        if len(pixels) < 3 * width * height:
+            return  # the process died; its exit status says so
+        picture_hwc = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+        jpegs.append(simplejpeg.encode_jpeg(picture_hwc, quality, "RGB", CHROMA))
+
+
+def _read_times(path: Path) -> list[float]:
+    """Read frame times, in seconds from the start of the file or of the part."""
+    if not path.exists():
+        return []
+    return [float(text) for text in re.findall(r"pts_time:([-+.\w]+)", path.read_text())]
+
+
+def _read_sound(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    if not path.exists():
+        return np.zeros(0, np.int16)
+    return np.fromfile(path, "<i2")
+
+
+def _encode_sound(samples_n: np.ndarray[tuple[int], np.dtype[np.int16]]) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples_n, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def _origin(times: Sequence[float], source: ClipSource) -> float:
+    """Give the time that the first bin starts at."""
+    return 0.0 if source.is_part or not times else times[0]
+
+
+def _collect(
+    folder: Path,
+    jpegs: list[bytes],
+    finished: Finished,
+    *,
+    source: ClipSource,
+    settings: ExtractionConfig,
+) -> Decoded:
+    """Put together what ffmpeg left in the folder and in the pipe, and check it."""
+    times = _read_times(folder / _TIMES)
+    kept_times = _read_times(folder / _KEPT_TIMES)
+    samples_n = _read_sound(folder / _SOUND)
+    if len(jpegs) != len(kept_times):
+        reason = f"{source.media.name} gave {len(jpegs)} pictures for {len(kept_times)} frames"
+        return Decoded(status=Status.UNREADABLE, reason=reason)
+    if len(jpegs) > 1 and bin_of(kept_times[0] - _origin(times, source), settings, source) < 0:
+        del jpegs[0], kept_times[0]  # kept for clips of one frame; it is in front of every bin
+    decoded = Decoded(
+        status=Status.OK,
+        jpegs=tuple(jpegs),
+        times=tuple(kept_times),
+        bins_hit=len(jpegs),
+        flac=_encode_sound(samples_n) if len(samples_n) else None,
+        audio_seconds=len(samples_n) / SAMPLE_RATE_HZ,
+        decode_errors=finished.num_messages,
+    )
+    return _check_frames(decoded, times, source=source, settings=settings)
+
+
+def _check_frames(
+    decoded: Decoded, times: Sequence[float], *, source: ClipSource, settings: ExtractionConfig
+) -> Decoded:
+    """Set a clip aside that has too few frames, or that ends too early."""
+    name, seconds = source.media.name, source.duration_seconds
+    if len(times) < settings.min_frames:
+        reason = f"{name}: {len(times)} of at least {settings.min_frames} frames"
+        return Decoded(status=Status.TOO_SHORT, reason=f"{reason} (extraction.min_frames)")
+    least = settings.min_bins * reachable_bins(len(times), settings.frames_per_clip)
+    if decoded.bins_hit >= least:
+        return decoded
+    # A slide show leaves bins without a frame, too. It is whole if nothing was reported and
+    # picture or sound go on to the end.
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    end = max(times[-1] - _origin(times, source) + max(gaps, default=0.0), decoded.audio_seconds)
+    if not decoded.decode_errors and end >= settings.min_bins * seconds:
+        return decoded
+    reason = (
+        f"{name} has frames in {decoded.bins_hit} of {settings.frames_per_clip} time bins, the "
+        f"last at {times[-1]:.2f} of {seconds:.2f} s; the least is {math.ceil(least)} bins "
+        "(extraction.min_bins)"
+    )
+    return Decoded(status=Status.TRUNCATED, reason=reason)
+
+
+def _failure(finished: Finished, source: ClipSource, limit_seconds: float) -> Decoded:
+    """Give the result of a clip on which ffmpeg failed."""
+    name = source.media.name
+    if finished.is_timed_out:
+        reason = f"{name} took longer than {limit_seconds:g} s (extraction.timeout_seconds)"
+        return Decoded(status=Status.TIMEOUT, reason=reason)
+    said = finished.last_message.replace(f"file:{source.media.absolute()}: ", "")
+    is_cut = any(_CUT.search(message) for message in finished.messages)
+    status = Status.TRUNCATED if is_cut else Status.UNREADABLE
+    return Decoded(status=status, reason=f"{name} cannot be decoded: {said}")
+
+
+def _check_space(finished: Finished, folder: Path) -> None:
+    """Raise if ffmpeg failed for want of space, which is no fault of the clip."""
+    is_said = any(_FULL.search(message) for message in finished.messages)
+    if is_said or shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+        raise DiskFullError(folder.parent)

@@ -1,0 +1,215 @@
+"""Depth maps that stand beside media files -> one tar of small gray JPEGs a chunk.
+
+A depth file is ``<media stem>.depth.npy``: an array of any real number type whose maps are evenly
+spaced over the media file's length; larger is nearer. A broken one costs the depth, not the clip.
+
+Shape letters of this file: T maps of the file, H and W pixels; N time bins.
+"""
+
+import json
+import logging
+import tarfile
+import tokenize
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+from numpy.typing import NDArray
+
+from gram.config import ExtractionConfig
+from gram.data.media_files import DEPTH_SUFFIX
+from gram.data.probe import Readers
+from gram.data.status import Status
+from gram.data.tables import Row, read_rows, write_rows
+from gram.data.tars import add_member, open_archive
+from gram.files import atomic_path
+from gram.progress import track
+
+log = logging.getLogger(__name__)
+
+JPEG_QUALITY = 95
+"""High: depth maps are smooth, so that they stay small, and steps in them would look like edges."""
+
+DEPTH = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("status", pa.string()),  # ok, not_found or unreadable; null: the clip cannot be used
+        ("reason", pa.string()),  # null where status is ok or null
+        ("maps", pa.int32()),  # kept
+    ]
+)
+"""Columns of the table of depth."""
+
+BROKEN = (OSError, ValueError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
+"""What numpy raises on files that are no arrays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """The part of a media file that a clip is, as shares of the file's length."""
+
+    start: float = 0.0
+    end: float = 1.0
+
+
+def read_depth(settings: ExtractionConfig, *, probed: Path, archive: Path, table: Path) -> None:
+    """Read the depth maps of one chunk's clips.
+
+    The tar has, for each clip with depth and in the order of the table, the members
+    ``<key>.depths`` (JPEGs one behind the other, 0..255, 255 is nearest) and ``<key>.json`` (clip
+    id and bytes of each map). The same input gives the same bytes.
+
+    Args:
+        settings: Number of maps, and length of their shorter side.
+        probed: The probe table of the chunk.
+        archive: Tar to write.
+        table: Parquet file with the columns of ``DEPTH``: one row a row of the probe table.
+    """
+    rows = read_rows(probed)
+    lengths = _lengths_of_files(rows)
+    label = f"reading depth of {archive.parent.name} {archive.stem}"
+    with atomic_path(archive) as temporary, open_archive(temporary) as tar:
+        found = [
+            _add_depth(tar, row, settings, file_seconds=lengths.get(row["media"]))
+            for row in track(rows, total=len(rows), label=label, unit="clips")
+        ]
+    write_rows(table, found, schema=DEPTH)
+    for row in found:
+        if row["status"] == Status.UNREADABLE:
+            log.warning("clip %r goes without depth: %s", row["clip_id"], row["reason"])
+    counts = Counter(row["status"] or "clip not usable" for row in found)
+    log.info("depth: %s", ", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
+
+
+def _depth_path(row: Row) -> Path:
+    media = Path(row["media"])
+    return media.with_name(media.stem + DEPTH_SUFFIX)
+
+
+def _lengths_of_files(rows: Sequence[Row]) -> dict[str, float | None]:
+    """Read the lengths, in seconds, of files of which a clip with depth is a part."""
+    paths = {
+        row["media"]: Path(row["media"])
+        for row in rows
+        if row["status"] == Status.OK and _is_part(row) and _depth_path(row).exists()
+    }
+    with Readers(1) as readers:
+        facts = list(readers.read_all(list(paths.values())))
+    return {media: fact.file_seconds for media, fact in zip(paths, facts, strict=True)}
+
+
+def _is_part(row: Row) -> bool:
+    return row["start_seconds"] is not None or row["end_seconds"] is not None
+
+
+def _add_depth(
+    tar: tarfile.TarFile, row: Row, settings: ExtractionConfig, *, file_seconds: float | None
+) -> Row:
+    """Add one clip's maps to the tar and give its row of the table."""
+    result: Row = {"clip_id": row["clip_id"]}
+    if row["status"] != Status.OK:
+        return result
+    path = _depth_path(row)
+    if not path.exists():
+        return result | {"status": Status.NOT_FOUND, "reason": f"no {path.name} beside the media"}
+    try:
+        jpegs = depth_jpegs(path, settings, span=_span_of(row, file_seconds))
+    except BROKEN as error:
+        reason = f"{path.name} cannot be used: {error or type(error).__name__}"
+        return result | {"status": Status.UNREADABLE, "reason": reason}
+    record = {"clip_id": row["clip_id"], "depths_sizes": [len(jpeg) for jpeg in jpegs]}
+    add_member(tar, f"{row['key']}.depths", b"".join(jpegs))
+    content = json.dumps(record, ensure_ascii=False, sort_keys=True)
+    add_member(tar, f"{row['key']}.json", content.encode())
+    return result | {"status": Status.OK, "maps": len(jpegs)}
+
+
+def _span_of(row: Row, file_seconds: float | None) -> Span:
+    if not _is_part(row):
+        return Span()
+    if file_seconds is None:
+        raise ValueError("the clip is a part of its file, whose length cannot be read")
+    start = row["start_seconds"] or 0.0
+    return Span(start=start / file_seconds, end=(start + row["duration_seconds"]) / file_seconds)
+
+
+def depth_jpegs(path: Path, settings: ExtractionConfig, *, span: Span) -> list[bytes]:
+    """Read the maps of one clip as gray JPEGs, scaled to its own range.
+
+    Args:
+        path: A ``.npy`` file of shape (T, H, W), real numbers, larger is nearer. It is mapped into
+            memory, so that only the maps that are kept are read.
+        settings: Number of maps, and length of their shorter side.
+        span: The clip's part of the file.
+
+    Returns:
+        JPEGs in order of time; 0 is the farthest and 255 the nearest value of the clip. All 0 if
+        there is only one value. Fewer than asked for where the file has fewer.
+
+    Raises:
+        ValueError: If the file is no such array, or a map that is kept holds values that are not
+            finite. See also ``BROKEN``.
+    """
+    maps_thw = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(maps_thw, np.ndarray) or maps_thw.dtype.kind not in "iuf":
+        kind = maps_thw.dtype if isinstance(maps_thw, np.ndarray) else "an archive of arrays"
+        raise ValueError(f"it holds {kind}, where whole or floating numbers are needed")
+    if maps_thw.ndim != 3 or 0 in maps_thw.shape:
+        raise ValueError(f"it has shape {maps_thw.shape}, where (maps, height, width) is needed")
+    chosen = choose_maps(len(maps_thw), settings.frames_per_clip, span=span)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
+        small = [
+            shrink(np.asarray(maps_thw[number], np.float64), short_side=settings.short_side)
+            for number in chosen
+        ]
+        low, high = np.min([one.min() for one in small]), np.max([one.max() for one in small])
+        span_of_values = high - low
+    if not np.isfinite(span_of_values):
+        raise ValueError("it holds values that are not finite")
+    scale = 255 / span_of_values if span_of_values > 0 else 0.0
+    return [_encode(((one - low) * scale).round().astype(np.uint8)) for one in small]
+
+
+def choose_maps(num_maps: int, bins: int, *, span: Span) -> list[int]:
+    """Choose the maps that lie at the centers of equal time bins of a clip, each once.
+
+    Example:
+        >>> choose_maps(8, 2, span=Span())
+        [2, 6]
+        >>> choose_maps(3, 32, span=Span())
+        [0, 1, 2]
+    """
+    centers_n = (np.arange(bins) + 0.5) / bins
+    shares_n = span.start + centers_n * (span.end - span.start)
+    numbers_n = np.minimum(np.floor(shares_n * num_maps), num_maps - 1).astype(int)
+    return sorted(set(numbers_n.tolist()))
+
+
+def shrink(map_hw: NDArray[np.float64], *, short_side: int) -> NDArray[np.float64]:
+    """Scale a map down to a shorter side of at most ``short_side``, by averages over areas."""
+    height, width = map_hw.shape
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return map_hw
+    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+    return _area_weights(height, rows) @ map_hw @ _area_weights(width, columns).T
+
+
+def _area_weights(old: int, new: int) -> NDArray[np.float64]:
+    """Give the share of each of ``old`` pixels in each of ``new`` ones, shape (new, old)."""
+    edges_n = np.arange(new + 1) * (old / new)
+    starts, ends = edges_n[:-1, None], edges_n[1:, None]
+    pixels = np.arange(old)[None]
+    covered: NDArray[np.float64] = np.minimum(ends, pixels + 1) - np.maximum(starts, pixels)
+    return covered.clip(min=0) / (old / new)
+
+
+def _encode(map_hw: NDArray[np.uint8]) -> bytes:
+    jpeg: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(map_hw[..., None]), JPEG_QUALITY, "GRAY", "Gray"
+    )
+    return jpeg

@@ -1,0 +1,238 @@
+"""What a media file says of itself, read by PyAV in a process of its own.
+
+``python -m gram.data.media_facts`` reads one path a line (as JSON) and answers with one line of
+facts each. It runs apart from the job because the libraries below parse bytes of strangers: a
+file that crashes or stalls them costs that file.
+"""
+
+import json
+import logging
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import av
+import av.logging
+from av.audio.codeccontext import AudioCodecContext
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST
+from gram.data.status import Status
+
+READY = "ready"
+"""First line that the process writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaFacts:
+    """Facts of one media file; what could not be read is None.
+
+    Attributes:
+        status: OK, or why the file cannot be used.
+        reason: Why, in words; None if the status is OK.
+        is_cut: Whether the file's index names bytes behind the file's end.
+        file_seconds: Length of the picture, from its first frame to the end of its last.
+        container: Names of the container format.
+        video_stream: Number of the stream that is the picture.
+        video_codec: Its codec.
+        width: Width as coded, in pixels.
+        height: Height as coded, in pixels.
+        frame_rate: Average frame rate, in Hz.
+        audio_stream: Number of the stream that is the sound; None if there is none.
+        audio_codec: Its codec.
+        sample_rate_hz: Its sample rate.
+        channels: Its channels.
+    """
+
+    status: Status = Status.OK
+    reason: str | None = None
+    is_cut: bool = False
+    file_seconds: float | None = None
+    container: str | None = None
+    video_stream: int | None = None
+    video_codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_rate: float | None = None
+    audio_stream: int | None = None
+    audio_codec: str | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+
+
+def read_facts(path: Path) -> MediaFacts:
+    """Read the facts of one file. A file that cannot be read is a fact, not an exception."""
+    try:
+        if path.stat().st_size == 0:
+            return MediaFacts(status=Status.UNREADABLE, reason="is empty (0 bytes)")
+    except OSError as error:
+        return MediaFacts(status=Status.UNREADABLE, reason=f"cannot be opened: {error.strerror}")
+    options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": PROTOCOL_WHITELIST}
+    try:
+        # Non-UTF-8 titles are common and say nothing that is read here.
+        with av.open(
+            f"file:{path.absolute()}", options=options, metadata_errors="replace"
+        ) as media:
+            return _facts_of(media, path)
+    except av.FFmpegError as error:
+        return _facts_of_failure(error)
+
+
+def _facts_of_failure(error: av.FFmpegError) -> MediaFacts:
+    _, name, message = error.log or (0, "", "")  # type: ignore[misc] # av declares two
+    if "not on whitelist" not in message:
+        reason = message.strip() or error.strerror
+        return MediaFacts(status=Status.UNREADABLE, reason=f"cannot be opened as a video: {reason}")
+    if name.endswith("_pipe") or name == "image2":
+        return MediaFacts(status=Status.NO_VIDEO, reason=f"is a still picture ({name})")
+    return MediaFacts(
+        status=Status.UNREADABLE,
+        reason=f"is of the format {name}, which is not read; convert it to mp4 or mkv",
+    )
+
+
+def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
+    container = media.format.name
+    video = _choose_video(media)
+    if video is None:
+        return _facts_without_video(media)
+    rate = video.average_rate or video.guessed_rate
+    seconds = _picture_seconds(media, video)
+    if seconds is None:
+        reason = "has a video track without a single frame"
+        return MediaFacts(status=Status.TOO_SHORT, reason=reason, container=container)
+    return MediaFacts(
+        is_cut=_is_cut(media, path),
+        file_seconds=seconds,
+        container=container,
+        video_stream=video.index,
+        video_codec=video.codec_context.codec.canonical_name,
+        width=video.width,
+        height=video.height,
+        frame_rate=float(rate) if rate else None,
+        **_sound_facts(media, video),
+    )
+
+
+class _SoundFacts(TypedDict, total=False):
+    audio_stream: int
+    audio_codec: str
+    sample_rate_hz: int
+    channels: int
+
+
+def _sound_facts(media: InputContainer, video: VideoStream) -> _SoundFacts:
+    """Give the facts of the sound that belongs to the picture; none if there is none."""
+    audio = media.streams.best("audio", related=video)
+    sound = audio.codec_context if audio is not None else None
+    if audio is None or not isinstance(sound, AudioCodecContext) or not sound.sample_rate:
+        return {}
+    return {
+        "audio_stream": audio.index,
+        "audio_codec": sound.codec.canonical_name,
+        "sample_rate_hz": sound.sample_rate,
+        "channels": sound.layout.nb_channels,
+    }
+
+
+def _choose_video(media: InputContainer) -> VideoStream | None:
+    """Choose the stream that players show; a cover picture is none."""
+    films = [
+        stream
+        for stream in media.streams.video
+        if not stream.disposition & Disposition.attached_pic
+        and stream.codec_context is not None
+        and stream.width > 0
+        and stream.height > 0
+    ]
+    best = media.streams.best("video")
+    return best if best in films else next(iter(films), None)
+
+
+def _facts_without_video(media: InputContainer) -> MediaFacts:
+    container = media.format.name
+    covers = [s for s in media.streams.video if s.disposition & Disposition.attached_pic]
+    broken = [s for s in media.streams.video if s not in covers]
+    if broken:
+        reason = "has a video track whose codec or picture size cannot be read"
+        return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
+    kinds = sorted({stream.type for stream in media.streams if stream not in covers})
+    if not covers and not set(kinds) & {"audio", "subtitle"}:
+        reason = "has no track that can be read"
+        return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
+    found = ", ".join(kinds)
+    cover = " and a cover picture" if covers else ""
+    reason = f"has no video track (found {found}{cover})"
+    return MediaFacts(status=Status.NO_VIDEO, reason=reason, container=container)
+
+
+def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
+    """Give the length of the picture; read through the file only if no header tells it."""
+    if video.duration and video.time_base:
+        return float(video.duration * video.time_base)
+    if seconds := _clock_seconds(video.metadata.get("DURATION", "")):
+        return seconds
+    if media.duration and media.duration > 0:
+        late = 0.0
+        if video.start_time is not None and video.time_base and media.start_time is not None:
+            late = float(video.start_time * video.time_base) - media.start_time / av.time_base
+        seconds = media.duration / av.time_base - max(late, 0.0)
+        if seconds > 0:
+            return seconds
+    return _demuxed_seconds(media, video)
+
+
+def _clock_seconds(text: str) -> float | None:
+    """Read Matroska's HH:MM:SS.nnnnnnnnn; None if it is not of that form or zero."""
+    try:
+        hours, minutes, seconds = (float(part) for part in text.split(":"))
+    except ValueError:
+        return None
+    total = 3600 * hours + 60 * minutes + seconds
+    return total if math.isfinite(total) and total > 0 else None
+
+
+def _demuxed_seconds(media: InputContainer, video: VideoStream) -> float | None:
+    """Measure the picture by the times of its packets, as a live recording has no length."""
+    first, last, longest = math.inf, -math.inf, 0.0
+    for packet in media.demux(video):
+        if packet.pts is None or packet.time_base is None:
+            continue
+        start = float(packet.pts * packet.time_base)
+        longest = max(longest, float((packet.duration or 0) * packet.time_base))
+        first, last = min(first, start), max(last, start)
+    return last + longest - first if last + longest > first else None
+
+
+def _is_cut(media: InputContainer, path: Path) -> bool:
+    """Tell whether an MP4 lacks its end: its index names the place of every frame."""
+    if "mp4" not in media.format.name:
+        return False
+    size = path.stat().st_size
+    return any(
+        entry.pos + entry.size > size
+        for stream in media.streams
+        if stream.type in {"video", "audio"}
+        for entry in stream.index_entries
+    )
+
+
+def main() -> None:
+    """Answer paths on standard input until it ends."""
+    av.logging.set_level(av.logging.ERROR)  # or the errors would come without their messages
+    logging.getLogger("libav").propagate = False
+    logging.getLogger("libav").addHandler(logging.NullHandler())
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        facts = read_facts(Path(json.loads(line)))
+        sys.stdout.write(json.dumps(asdict(facts)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""Media files of a chunk of clips -> what they are, and which of them can be used.
+
+The files are read by ``gram.data.media_facts`` in processes of its own, which may crash or stall:
+that costs the file that was being read, and the process is started anew for the next one.
+"""
+
+import json
+import logging
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import gram
+from gram.data.media_facts import READY, MediaFacts
+from gram.data.media_files import chunk_of, list_media
+from gram.data.status import Stage, Status
+from gram.data.tables import PROBE, Row, read_rows, write_rows
+from gram.progress import track
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 60.0
+"""Wall-clock limit of reading one file's headers."""
+
+
+def probe_chunk(
+    clips: Path, *, media: Path, chunk: int, chunks: int, output: Path, workers: int
+) -> None:
+    """Find and probe the media files of one chunk's clips.
+
+    Args:
+        clips: The clips table.
+        media: Folder of the media files.
+        chunk: Which chunk, from 0 to ``chunks - 1``.
+        chunks: Number of chunks.
+        output: Parquet file with the columns of ``gram.data.tables.PROBE``: the rows of this
+            chunk, in the order of the clips table, usable or not.
+        workers: Number of reading processes.
+
+    Raises:
+        ValueError: If the media folder is absent, empty or holds two files of one name.
+        RuntimeError: If no reading process can be started.
+    """
+    rows = [row for row in read_rows(clips) if chunk_of(row["source_id"], chunks) == chunk]
+    found = list_media(media)
+    wanted = {row["source_id"] for row in rows}
+    paths = [path for source, path in found.items() if source in wanted]
+    facts = dict(zip(paths, _probe_files(paths, workers=workers, chunk=chunk), strict=True))
+    for row in rows:
+        path = found.get(row["source_id"])
+        row.update(_columns(row, path, facts[path] if path is not None else None))
+        if path is None:
+            row["reason"] = f"no media file named {row['source_id']!r} in {media}"
+    write_rows(output, rows, schema=PROBE)
+    counts = Counter(row["status"] for row in rows)
+    log.info(
+        "chunk %d: %d clips, %s", chunk, len(rows), ", ".join(f"{n} {s}" for s, n in counts.items())
+    )
+
+
+def _probe_files(paths: Sequence[Path], *, workers: int, chunk: int) -> Iterator[MediaFacts]:
+    """Give the facts of each file, in order."""
+    with Readers(min(workers, len(paths))) as readers:
+        facts = readers.read_all(paths)
+        yield from track(facts, total=len(paths), label=f"probing chunk {chunk}", unit="files")
+
+
+def _columns(row: Row, path: Path | None, facts: MediaFacts | None) -> Row:
+    """Give the columns that probing adds to a clip's row."""
+    if path is None or facts is None:
+        return {"status": Status.NOT_FOUND, "stage": Stage.PROBE}
+    columns = {name: value for name, value in vars(facts).items() if name in PROBE.names}
+    columns["media"] = str(path)
+    columns["has_audio"] = facts.audio_stream is not None
+    if facts.status is Status.OK and facts.file_seconds is not None:
+        columns |= _part(row, facts.file_seconds, is_cut=facts.is_cut)
+    if columns["status"] != Status.OK:
+        columns["stage"] = Stage.PROBE
+        columns["reason"] = f"{path.name} {columns['reason']}"
+    return columns
+
+
+def _part(row: Row, file_seconds: float, *, is_cut: bool) -> Row:
+    """Give length, status and reason of the part of a file that a clip is."""
+    start, end = row["start_seconds"], row["end_seconds"]
+    if start is None and end is None and is_cut:
+        # A part before the cut may be whole; extraction decides.
+        reason = "lacks its end: the index at its start names bytes behind the last one"
+        return {"status": Status.TRUNCATED, "reason": reason}
+    seconds = min(end if end is not None else file_seconds, file_seconds) - (start or 0.0)
+    if seconds <= 0:
+        reason = f"ends at {file_seconds:.2f} s, the clip starts at {start:.2f} s"
+        return {"status": Status.TOO_SHORT, "reason": reason}
+    return {"duration_seconds": seconds}
+
+
+# --- reading processes -----------------------------------------------------------------------
+
+
+class Readers:
+    """Processes that read the facts of media files, one file at a time each; a context.
+
+    Not a ``multiprocessing`` pool: a process that dies breaks such a pool with all that waits in
+    it, one that stalls cannot be stopped, and its start runs the job's script again.
+    """
+
+    def __init__(self, workers: int, *, timeout_seconds: float = PROBE_SECONDS) -> None:
+        """Prepare the pool; a process starts when there is something for it to read.
+
+        Args:
+            workers: Number of processes at a time.
+            timeout_seconds: Wall-clock limit of one file.
+        """
+        self._timeout_seconds = timeout_seconds
+        self._readers = [_Reader() for _ in range(max(workers, 1))]
+        self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
+        for reader in self._readers:
+            self._idle.put(reader)
+
+    def __enter__(self) -> "Readers":
+        """Give the pool."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes."""
+        for reader in self._readers:
+            reader.stop()
+
+    def read_all(self, paths: Sequence[Path]) -> Iterator[MediaFacts]:
+        """Read the facts of each file, in order.
+
+        A file on which the process dies is ``unreadable``, one on which it stalls is ``timeout``.
+
+        Raises:
+            RuntimeError: If a process cannot be started.
+        """
+        with ThreadPoolExecutor(max_workers=len(self._readers)) as threads:
+            try:
+                yield from threads.map(self._read, paths)
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, path: Path) -> MediaFacts:
+        reader = self._idle.get()
+        try:
+            return reader.read(path, timeout_seconds=self._timeout_seconds)
+        finally:
+            self._idle.put(reader)
+
+
+class _Reader:
+    """One reading process, started when it is needed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[bytes] | None = None
+
+    def read(self, path: Path, *, timeout_seconds: float) -> MediaFacts:
+        process = self._process or self._start()
+        is_timed_out = threading.Event()
+
+        def stop() -> None:
+            is_timed_out.set()
+            process.kill()
+
+        timer = threading.Timer(timeout_seconds, stop)
+        timer.start()
+        try:
+            answer = _ask(process, path)
+        finally:
+            timer.cancel()
+        if answer and not is_timed_out.is_set():
+            facts = json.loads(answer)
+            return MediaFacts(**{**facts, "status": Status(facts["status"])})
+        said = self.stop()
+        if is_timed_out.is_set():
+            reason = f"took longer than {timeout_seconds:g} s to probe"
+            return MediaFacts(status=Status.TIMEOUT, reason=reason)
+        return MediaFacts(status=Status.UNREADABLE, reason=f"crashed the reading process ({said})")
+
+    def _start(self) -> subprocess.Popen[str]:
+        """Start the process and wait until it is ready."""
+        root = str(Path(gram.__file__).parents[1])
+        search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gram.data.media_facts"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "PYTHONPATH": search},
+            encoding="utf-8",
+        )
+        if self._process.stdout is not None and self._process.stdout.readline().strip() == READY:
+            return self._process
+        raise RuntimeError(
+            f"the process that reads media files does not start ({self.stop()}); check that "
+            f"`{sys.executable} -m gram.data.media_facts` runs, and reinstall the package av"
+        )
+
+    def stop(self) -> str:
+        """End the process and give its last words."""
+        said = ""
+        if self._process is not None and self._errors is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._errors.seek(0)
+            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+            said = lines[-1] if lines else f"exit status {self._process.returncode}"
+            self._errors.close()
+        self._process = self._errors = None
+        return said
+
+
+def _ask(process: subprocess.Popen[str], path: Path) -> str:
+    """Give the process's answer on one file; nothing if it died."""
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(json.dumps(str(path)) + "\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+    except BrokenPipeError:
+        return ""

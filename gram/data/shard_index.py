@@ -1,0 +1,177 @@
+"""The index of shards: its columns, the join of all chunks' indexes, and what it counts.
+
+An index is a parquet file with one row a clip of the clips table, usable or not. That of a chunk
+also remembers size and digest of the shard that it was made with.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gram.data.status import Status
+from gram.data.tables import EXTRACTION, Row, write_rows
+from gram.files import sha256_of
+
+MEMBERS = ("jpgs", "flac", "depths")
+"""Kinds of members that the index locates: frames, sound, depth maps."""
+
+INDEX = pa.schema(
+    [
+        *EXTRACTION,
+        ("shard", pa.string()),  # file name, beside the index; null: the clip cannot be used
+        ("has_video", pa.bool_()),  # this and has_audio say what the shard holds; never null
+        ("has_depth", pa.bool_()),
+        ("has_subtitle", pa.bool_()),
+        ("depth_status", pa.string()),  # see gram.data.depth.DEPTH
+        ("depth_reason", pa.string()),
+        *(
+            (f"{kind}_{fact}", pa.int64())
+            for kind in MEMBERS
+            for fact in ("offset", "size", "crc32")
+        ),
+        ("jpgs_sizes", pa.list_(pa.int32())),  # bytes of each JPEG inside the member
+        ("depths_sizes", pa.list_(pa.int32())),
+    ]
+)
+"""Columns of an index."""
+
+WINDOW = 2**17
+"""Rows of the clips table that are in memory at a time while indexes are joined."""
+
+FIRST_REASONS = 5
+"""Reasons that are told of each way in which clips cannot be used."""
+
+_BYTES, _SHA256 = b"shard_bytes", b"shard_sha256"
+
+
+class ShardFacts(NamedTuple):
+    """What tells that a shard is the one that its index was made with."""
+
+    size: int
+    sha256: str
+
+
+def facts_of(shard: Path) -> ShardFacts:
+    """Read size and digest of a shard."""
+    return ShardFacts(shard.stat().st_size, sha256_of(shard))
+
+
+def write_chunk_index(path: Path, rows: Sequence[Row], *, facts: ShardFacts) -> None:
+    """Write the index of one chunk, which remembers the facts of its shard."""
+    metadata = {_BYTES: str(facts.size), _SHA256: facts.sha256}
+    write_rows(path, rows, schema=INDEX.with_metadata(metadata))
+
+
+def check_shard(shard: Path, index: Path) -> ShardFacts:
+    """Give size and digest of a shard, once they are those that its index remembers.
+
+    Raises:
+        ValueError: If the shard is absent, cut, or not the one that the index was made with.
+    """
+    metadata = pq.read_schema(index).metadata
+    made = ShardFacts(int(metadata[_BYTES]), metadata[_SHA256].decode())
+    size = shard.stat().st_size if shard.is_file() else None
+    found = facts_of(shard) if size == made.size else None
+    if found == made:
+        return made
+    if size is None:
+        what = "is not there"
+    elif size != made.size:
+        what = f"has {size} bytes, it had {made.size} when it was packed"
+    else:
+        what = "has changed since it was packed, its SHA-256 is another one"
+    raise ValueError(f"{shard} {what}; delete {shard} and {index}, and run the workflow again")
+
+
+def joined_rows(indexes: Sequence[Path]) -> Iterator[pa.Table]:
+    """Give the rows of all indexes in the order of the clips table, ``WINDOW`` rows at a time.
+
+    Each index is opened once a window, so that memory and open files stay few for any number of
+    clips and chunks.
+
+    Raises:
+        ValueError: If a row of the clips table is in no index, or in two.
+    """
+    num_rows = sum(pq.read_metadata(index).num_rows for index in indexes)
+    for start in range(0, num_rows, WINDOW):
+        end = min(start + WINDOW, num_rows)
+        inside = (pc.field("key") >= f"{start:08d}") & (pc.field("key") < f"{end:08d}")
+        parts = [pq.read_table(index, filters=inside) for index in indexes]
+        table = pa.concat_tables(part.replace_schema_metadata() for part in parts)
+        table = table.sort_by("key")
+        if table["key"].to_pylist() != [f"{number:08d}" for number in range(start, end)]:
+            raise ValueError(
+                f"the indexes in {indexes[0].parent} hold {num_rows} clips, but not each of the "
+                f"rows {start} to {end - 1} of the clips table once; delete that folder and run "
+                "the workflow again"
+            )
+        yield table
+
+
+class Tally:
+    """Counts over the rows of an index: clips by state and, of the usable ones, what they have."""
+
+    def __init__(self) -> None:
+        """Start at 0."""
+        self.clips: Counter[str] = Counter()
+        """Number of ``all`` clips, of ``usable`` ones, and of those with each modality."""
+        self._states: Counter[tuple[str, str]] = Counter()
+        self._reasons: dict[tuple[str, str], list[str]] = {}
+        self._depth: Counter[str] = Counter()
+        self._versions: set[str] = set()
+
+    def add(self, table: pa.Table) -> None:
+        """Count some rows."""
+        self.clips["all"] += table.num_rows
+        self._add_unusable(table.filter(pc.field("status") != Status.OK))
+        usable = table.filter(pc.field("status") == Status.OK)
+        self.clips["usable"] += usable.num_rows
+        for modality in ("video", "audio", "subtitle", "depth"):
+            self.clips[modality] += pc.sum(usable[f"has_{modality}"], min_count=0).as_py()
+        self._depth.update(usable["depth_status"].to_pylist())
+        self._versions.update(usable["ffmpeg_version"].drop_null().unique().to_pylist())
+
+    def _add_unusable(self, table: pa.Table) -> None:
+        for row in table.select(["clip_id", "status", "stage", "reason"]).to_pylist():
+            state = (row["status"], row["stage"])
+            self._states[state] += 1
+            reasons = self._reasons.setdefault(state, [])
+            if len(reasons) < FIRST_REASONS:
+                reasons.append(f"clip {row['clip_id']!r}: {row['reason']}")
+
+    @property
+    def unusable(self) -> int:
+        """Number of clips that cannot be used."""
+        return self.clips["all"] - self.clips["usable"]
+
+    def describe(self) -> str:
+        """Give all counts in one line."""
+        parts = [f"{self.clips['all']} clips", f"{self.clips['usable']} usable"]
+        parts += [f"{count} {status} ({stage})" for (status, stage), count in self._ordered()]
+        parts += [f"{self.clips[name]} with {name}" for name in ("audio", "subtitle", "depth")]
+        return ", ".join(parts)
+
+    def first_reasons(self) -> list[str]:
+        """Give the first reason of each state, the most frequent state first."""
+        return [self._reasons[state][0] for state, _ in self._ordered()]
+
+    def as_json(self) -> dict[str, object]:
+        """Give all counts as plain values, for the manifest."""
+        return {
+            "clips": dict(self.clips),
+            "unusable": [
+                {"status": status, "stage": stage, "clips": count, "first_reasons": reasons}
+                for (status, stage), count in self._ordered()
+                for reasons in [self._reasons[status, stage]]
+            ],
+            "depth": dict(sorted(self._depth.items())),
+            "ffmpeg_versions": sorted(self._versions),
+        }
+
+    def _ordered(self) -> list[tuple[tuple[str, str], int]]:
+        return sorted(self._states.items(), key=lambda item: (-item[1], item[0]))

@@ -1,0 +1,87 @@
+"""Tables of clips as parquet files: their columns, written and read.
+
+One table grows along the way: the clips table, then what probing adds, then what extraction adds.
+Rows are plain dictionaries; the schemas below are the one place that names columns and types.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gram.files import atomic_path
+
+Row = dict[str, Any]
+"""One row: column name -> value. None stands for "not known" or "not there"."""
+
+CLIPS = pa.schema(
+    [
+        ("key", pa.string()),  # row number in the clips table, eight digits
+        ("clip_id", pa.string()),
+        ("source_id", pa.string()),  # name of the media file, without its suffix
+        ("split", pa.string()),
+        ("start_seconds", pa.float64()),  # null: from the file's start
+        ("end_seconds", pa.float64()),  # null: to the file's end
+        ("captions", pa.list_(pa.string())),
+        ("subtitle", pa.string()),
+        ("label", pa.string()),
+    ]
+)
+"""Columns of the clips table."""
+
+PROBE = pa.schema(
+    [
+        *CLIPS,
+        ("media", pa.string()),
+        ("status", pa.string()),
+        ("stage", pa.string()),  # null where status is ok
+        ("reason", pa.string()),  # null where status is ok
+        ("duration_seconds", pa.float64()),  # of the clip, not of the file it is a part of
+        ("container", pa.string()),
+        ("video_codec", pa.string()),
+        ("width", pa.int32()),  # as coded: before rotation and pixel shape
+        ("height", pa.int32()),
+        ("frame_rate", pa.float64()),  # average, in Hz
+        ("has_audio", pa.bool_()),
+        ("audio_codec", pa.string()),
+        ("sample_rate_hz", pa.int32()),  # of the file; what is kept has 16,000
+        ("channels", pa.int32()),
+        ("video_stream", pa.int32()),  # number of the stream in the file
+        ("audio_stream", pa.int32()),
+    ]
+)
+"""Columns of the probe table."""
+
+EXTRACTION = pa.schema(
+    [
+        *PROBE,
+        ("frames", pa.int32()),  # kept
+        ("bins_hit", pa.int32()),
+        ("audio_seconds", pa.float64()),
+        ("decode_errors", pa.int32()),
+        ("ffmpeg_version", pa.string()),
+    ]
+)
+"""Columns of the extraction table."""
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, schema: pa.Schema) -> None:
+    """Write a table, whole or not at all; the same rows give the same bytes.
+
+    Args:
+        path: Parquet file to write.
+        rows: Rows; a column that a row lacks is null.
+        schema: Columns to write; what a row holds besides is left out.
+    """
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read all rows of a table, in order."""
+    with pq.ParquetFile(path) as file:
+        rows: list[Row] = file.read().to_pylist()
+    return rows

@@ -1,0 +1,88 @@
+"""Tar archives of clips: members named by key and kind, the same bytes for the same content."""
+
+import io
+import tarfile
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+
+class Member(NamedTuple):
+    """Where a member's content stands in its archive.
+
+    Attributes:
+        offset: First byte of the content, counted from the archive's start.
+        size: Bytes of the content.
+        crc32: CRC-32 of the content.
+    """
+
+    offset: int
+    size: int
+    crc32: int
+
+
+def open_archive(path: Path) -> tarfile.TarFile:
+    """Open a new tar for writing, in the plainest form that all readers know."""
+    return tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+
+
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> Member:
+    """Add a member without time and owner, and say where its content stands."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(content), 0o644
+    tar.addfile(info, io.BytesIO(content))
+    padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    return Member(tar.offset - padded, len(content), zlib.crc32(content))
+
+
+class Archive:
+    """A tar that is read by member name, in any order; a context."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the tar and read the names of its members, not their contents.
+
+        Raises:
+            ValueError: If the file is no tar, or is cut inside a member.
+        """
+        self.path = path
+        try:
+            self._tar = tarfile.open(path)  # noqa: SIM115 - closed by __exit__
+            self._members = {member.name: member for member in self._tar.getmembers()}
+        except tarfile.TarError as error:
+            raise ValueError(
+                f"{path} is not a whole tar ({error}); delete it and run the workflow again"
+            ) from error
+
+    def __enter__(self) -> Self:
+        """Give the archive."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the tar."""
+        self._tar.close()
+
+    def read(self, name: str) -> bytes | None:
+        """Give the content of a member, or None if there is none of that name."""
+        member = self._members.get(name)
+        file = self._tar.extractfile(member) if member is not None else None
+        return file.read() if file is not None else None
+
+    def need(self, name: str) -> bytes:
+        """Give the content of a member that must be there.
+
+        Raises:
+            ValueError: If it is not.
+        """
+        content = self.read(name)
+        if content is None:
+            raise ValueError(
+                f"{self.path} lacks the member {name}, though its table says that it is there; "
+                "delete both and run the workflow again"
+            )
+        return content

@@ -1,0 +1,60 @@
+"""`make demo`: the whole workflow on generated clips, then what came out and where it lies."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LOCK = Path("results/demo.lock")
+PROFILE = "profiles/demo"
+
+
+def main() -> int:
+    """Run the demo workflow and show its table; return the exit status of Snakemake.
+
+    Only one demo runs in a folder at a time. A lock that a killed Snakemake left behind is
+    removed, so that the same command can simply be typed again.
+    """
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("Another demo is running in this folder. Wait for it, or end it.")
+            return 1
+        if any(Path(".snakemake/locks").glob("*")):
+            _snakemake("--unlock", "--quiet")
+        began = time.monotonic()
+        status = _snakemake()
+        seconds = time.monotonic() - began
+    if status == 0:
+        _say(Path("results/tables/demo.md").read_text(encoding="utf-8"))
+        _say(f"Workflow: {seconds:.0f} s.")
+        _say(f"Report:   {Path('results/report/index.html').absolute()}")
+        _say(f"Tracking: {_mlflow_command()}")
+    return status
+
+
+def _snakemake(*arguments: str) -> int:
+    command = [sys.executable, "-m", "snakemake", "--profile", PROFILE, *arguments]
+    return subprocess.run(command, check=False).returncode
+
+
+def _mlflow_command() -> str:
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if address is not None:
+        return f"see {address}" if address else "switched off (MLFLOW_TRACKING_URI is empty)"
+    mlflow = Path(sys.executable).with_name("mlflow")
+    database = Path("results/mlflow.db").absolute()
+    return f"{mlflow} ui --backend-store-uri sqlite:///{database}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

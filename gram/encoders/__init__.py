@@ -1,0 +1,1 @@
+"""Encoders: one network a kind of input, built from its section of the settings."""

@@ -1,0 +1,260 @@
+"""Figures as SVG text: loss curves, volumes of right and wrong pairs, recall by modalities.
+
+The same numbers give the same bytes: no date, no random ids. Colors are CSS variables with a
+default, so that a page that holds the SVG can follow the reader's light or dark setting; opened
+alone it shows the light colors.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+# Matplotlib takes no CSS variables: it draws with these colors, which are replaced afterwards.
+_INK, _MUTED, _GRID = "#000001", "#000002", "#000003"
+_SERIES = ("#000011", "#000012", "#000013", "#000014", "#000015", "#000016")
+_VARIABLES = {
+    _INK: "var(--ink, #1f2733)",
+    _MUTED: "var(--muted, #5b6675)",
+    _GRID: "var(--line, #dfe3e8)",
+    _SERIES[0]: "var(--series-1, #1f6f8b)",
+    _SERIES[1]: "var(--series-2, #d1662f)",
+    _SERIES[2]: "var(--series-3, #6a4fa3)",
+    _SERIES[3]: "var(--series-4, #3b8650)",
+    _SERIES[4]: "var(--series-5, #b03a5b)",
+    _SERIES[5]: "var(--series-6, #8a6d1f)",
+}
+
+_INCHES = 6.2
+"""Width of every figure: in half a page, its letters are as large as the small ones around it."""
+
+_STYLE: "dict[RcKeyType, Any]" = {
+    "axes.edgecolor": _GRID,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.labelcolor": _MUTED,
+    "axes.labelsize": 10,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": _INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "figure.facecolor": "none",
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.labelcolor": _INK,
+    "legend.fontsize": 10,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "text.color": _INK,
+    "text.parse_math": False,
+    "xtick.color": _MUTED,
+    "xtick.labelsize": 9.5,
+    "ytick.color": _MUTED,
+    "ytick.labelsize": 9.5,
+    "ytick.left": False,
+}
+
+_LOSS_PANELS = {
+    "loss": "Loss",
+    "text_to_item": "Contrastive, text to item",
+    "item_to_text": "Contrastive, item to text",
+    "matching": "Matching",
+}
+_CURVE_POINTS = 300
+"""Points that a curve is averaged down to: more cannot be seen, and each costs bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallBar:
+    """One run in the figure of recall by modalities.
+
+    Attributes:
+        label: What stands beside the bars: modalities and run.
+        recalls: Percent of each cut-off: ``{"R@1": 43.7, "R@10": 80.1}``.
+    """
+
+    label: str
+    recalls: Mapping[str, float]
+
+
+def draw_losses(histories: Mapping[str, pd.DataFrame]) -> str:
+    """Draw the loss and its parts over the steps, one line a run.
+
+    Long histories are averaged over equal windows. A part that no run has is left out.
+
+    Args:
+        histories: For each label the training history: ``step`` and the columns of the loss.
+
+    Returns:
+        The figure as SVG text.
+
+    Raises:
+        ValueError: If there is no history, or one lacks ``step`` or ``loss``.
+    """
+    if not histories:
+        raise ValueError("there is no training history to draw")
+    for label, history in histories.items():
+        _check_history(label, history)
+    panels = [
+        name
+        for name in _LOSS_PANELS
+        if name == "loss" or any(_has(history, name) for history in histories.values())
+    ]
+    with mpl.rc_context(_STYLE):
+        rows = (len(panels) + 1) // 2
+        figure = Figure(figsize=(_INCHES, 0.5 + 2.0 * rows), layout="constrained")
+        axes = figure.subplots(rows, min(2, len(panels)), squeeze=False).ravel()
+        for axis in axes[len(panels) :]:
+            axis.remove()
+        for axis, name in zip(axes[: len(panels)], panels, strict=True):
+            for i, (label, history) in enumerate(histories.items()):
+                if _has(history, name) or name == "loss":
+                    curve = _averaged(history[["step", name]].dropna())
+                    color, line = _series(i), "-" if i < len(_SERIES) else "--"
+                    axis.plot(curve["step"], curve[name], line, color=color, label=label)
+            axis.set_title(_LOSS_PANELS[name])
+            axis.set_xlabel("step")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3)
+        return _svg(figure, "losses", title="Training loss by step")
+
+
+def draw_volumes(matched: NDArray[np.float64], unmatched: NDArray[np.float64]) -> str:
+    """Draw how the volumes of right pairs and of wrong pairs are spread.
+
+    Args:
+        matched: Volumes of captions with their own clips, unitless, one axis.
+        unmatched: Volumes of captions with other clips, unitless, one axis.
+
+    Returns:
+        The figure as SVG text.
+
+    Raises:
+        ValueError: If there is no matched pair.
+    """
+    if not len(matched):
+        raise ValueError("there are no right pairs to draw")
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_INCHES, 3.0), layout="constrained")
+        axis = figure.subplots()
+        top = max(1.0, float(max(matched.max(), unmatched.max(initial=0.0))))
+        edges = np.linspace(0.0, top, 51).tolist()
+        for color, volumes, label in (
+            (_SERIES[1], unmatched, "caption with another clip"),
+            (_SERIES[0], matched, "caption with its own clip"),
+        ):
+            if len(volumes):
+                weights = np.full(len(volumes), 100.0 / len(volumes))
+                text = f"{label} (mean {volumes.mean():.3f})"
+                axis.hist(volumes, edges, weights=weights, color=color, alpha=0.55, label=text)
+                axis.axvline(float(volumes.mean()), color=color, linewidth=1.4, linestyle="--")
+        axis.set_xlim(0.0, top)
+        axis.set_xlabel("volume (small is near)")
+        axis.set_ylabel("% of pairs")
+        figure.legend(loc="outside upper left", ncols=1)
+        return _svg(figure, "volumes", title="Volumes of right and wrong pairs")
+
+
+def draw_recalls(bars: Sequence[RecallBar], *, title: str) -> str:
+    """Draw recalls as bars, one group a run, fewest modalities on top.
+
+    Args:
+        bars: The runs in the order in which they are drawn; all have the same cut-offs.
+        title: What the recalls are of.
+
+    Returns:
+        The figure as SVG text.
+
+    Raises:
+        ValueError: If there is nothing to draw.
+    """
+    if not bars:
+        raise ValueError("there are no recalls to draw")
+    cuts = list(bars[0].recalls)
+    thickness = 0.8 / len(cuts)
+    places = np.arange(len(bars))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(_INCHES, 0.9 + 0.27 * len(cuts) * len(bars)), layout="constrained")
+        axis = figure.subplots()
+        for i, cut in enumerate(cuts):
+            values = [bar.recalls[cut] for bar in bars]
+            heights = places + (i - (len(cuts) - 1) / 2) * thickness
+            drawn = axis.barh(heights, values, height=thickness * 0.88, color=_series(i), label=cut)
+            axis.bar_label(drawn, fmt="%.1f", padding=4, color=_INK, fontsize=9.5)
+        _label_bars(axis, [bar.label for bar in bars], places=places)
+        figure.legend(loc="outside upper left", ncols=len(cuts))
+        return _svg(figure, "recalls", title=title)
+
+
+def _label_bars(axis: Axes, labels: Sequence[str], *, places: NDArray[np.int64]) -> None:
+    axis.set_yticks(places, labels)
+    axis.tick_params(axis="y", labelcolor=_INK, labelsize=10.5)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 108)  # room for the number beside a bar of 100
+    axis.set_xticks(range(0, 101, 20))
+    axis.grid(visible=False, axis="y")
+    axis.grid(visible=True, axis="x")
+    axis.set_xlabel("% of captions whose clip is among the first K")
+
+
+def _check_history(label: str, history: pd.DataFrame) -> None:
+    missing = {"step", "loss"} - set(history.columns)
+    if missing:
+        raise ValueError(
+            f"the history of {label} lacks {', '.join(sorted(missing))}; it holds "
+            f"{', '.join(map(str, history.columns)) or 'nothing'}; train that run again"
+        )
+    if history["loss"].dropna().empty:
+        raise ValueError(f"the history of {label} holds no step; train that run again")
+
+
+def _has(history: pd.DataFrame, column: str) -> bool:
+    """Say whether a part of the loss was in use: one that was not is absent, empty or 0."""
+    return column in history.columns and bool(history[column].fillna(0).ne(0).any())
+
+
+def _averaged(curve: pd.DataFrame) -> pd.DataFrame:
+    window = -(-len(curve) // _CURVE_POINTS)
+    return curve.groupby(np.arange(len(curve)) // window).mean()
+
+
+def _series(i: int) -> str:
+    return _SERIES[i % len(_SERIES)]
+
+
+def _svg(figure: Figure, name: str, *, title: str) -> str:
+    """Write the figure as SVG text that can stand inside a page beside others."""
+    text = io.StringIO()
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(text, format="svg", metadata=metadata)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg ") :]  # an XML head and a doctype cannot stand inside a page
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # the same ids in every figure, used by nothing
+    svg = re.sub(r"font-family: [^;]*;", "font-family: system-ui, sans-serif;", svg)
+    # The size comes from the view box, so that the figure fits a narrow window.
+    described = f' role="img" aria-label="{escape(title)}"'
+    svg = re.sub(r' width="[\d.]+pt" height="[\d.]+pt"', lambda _: described, svg, count=1)
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
+    return svg

@@ -1,0 +1,245 @@
+"""The report: one HTML page that opens offline, with tables, figures, queries and origins."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+import gram
+from gram.config import TableConfig, TableRow
+from gram.evaluation.embeddings import BenchmarkEmbeddings, load_embeddings
+from gram.evaluation.figures import RecallBar, draw_losses, draw_recalls, draw_volumes
+from gram.evaluation.origins import describe_dataset
+from gram.evaluation.results import BenchmarkScores
+from gram.evaluation.showcase import pair_volumes, show_queries
+from gram.evaluation.tables import (
+    DIRECTIONS,
+    NAMES,
+    chance_percent,
+    index_results,
+    table_notes,
+    table_warnings,
+)
+from gram.files import write_text
+from gram.jobs import ReportSettings
+
+log = logging.getLogger(__name__)
+
+Results = Mapping[tuple[str, str], BenchmarkScores]
+"""Scores of each (run, benchmark)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One recall of a table in percent, and whether it is the best that can be compared with it."""
+
+    text: str
+    is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownLine:
+    """One line of a table: texts, recalls, and the numbers of clips and queries."""
+
+    names: tuple[str, ...]
+    recalls: tuple[Cell, ...]
+    counts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownTable:
+    """One table of the page.
+
+    Attributes:
+        title: Its heading.
+        cutoffs: The recalls, ``R@1`` and so on, that stand in each direction.
+        lines: Its lines.
+        notes: What stands below.
+    """
+
+    title: str
+    cutoffs: tuple[str, ...]
+    lines: tuple[ShownLine, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownFigure:
+    """One figure of the page: heading, sentence below it, and the SVG."""
+
+    title: str
+    caption: str
+    svg: Markup
+
+
+def make_report(
+    settings: ReportSettings,
+    *,
+    tables: Sequence[Path],
+    histories: Sequence[Path],
+    scores: Sequence[Path],
+    embeddings: Path,
+    index: Path,
+    manifest: Path,
+    output: Path,
+) -> None:
+    """Write the report as one HTML page without any link to the outside.
+
+    Args:
+        settings: How much is shown, the tables by name, and the line that is shown in detail.
+        tables: CSV files that ``make_table`` wrote, named as the tables, in order.
+        histories: Training histories: ``pretrained/<run>/history.csv`` or
+            ``finetuned/<run>/<benchmark>/history.csv``.
+        scores: The scores files of all lines of the tables.
+        embeddings: Embeddings of the line that is shown in detail.
+        index: Shards index of that line's data set.
+        manifest: Shards manifest of that data set.
+        output: The page.
+
+    Raises:
+        ValueError: If an input lacks what the page needs.
+    """
+    results = index_results(scores)
+    configs = [settings.tables[path.stem] for path in tables]
+    warnings = [text for config in configs for text in table_warnings(config, results=results)]
+    row, embedded = settings.showcase, load_embeddings(embeddings)
+    queries = show_queries(embedded, score=row.score, settings=settings.report, index=index)
+    html = _page().render(
+        version=gram.__version__,
+        warnings=list(dict.fromkeys(warnings)),
+        showcase=row,
+        headline=_headline(row, results=results),
+        tables=[
+            _shown_table(config, csv=path, results=results)
+            for config, path in zip(configs, tables, strict=True)
+        ],
+        figures=[
+            *_recall_figures(configs, results=results),
+            _volume_figure(embedded),
+            *_loss_figures(histories),
+        ],
+        queries=queries,
+        total_queries=len(embedded.queries),
+        gallery=len(embedded.clip_ids),
+        results=list(results.values()),
+        dataset=describe_dataset(embedded.dataset, index=index, manifest=manifest),
+    )
+    write_text(output, html)
+    log.info("%s: %d tables, %d queries shown", output, len(tables), len(queries))
+
+
+def _page() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _headline(row: TableRow, *, results: Results) -> list[tuple[str, str, str]]:
+    """Give the numbers that a reader asks for first: value, what it is, what to compare it with."""
+    result = results[row.run, row.benchmark]
+    score = result.scores[row.score]
+    recall = next(name for name in score.text_to_item if name.startswith("R@"))
+    k = int(recall.removeprefix("R@"))
+    chance = f"{chance_percent(result.gallery, k=k)} % by chance"
+    return [
+        (f"{score.text_to_item[recall]:.1f} %", f"{recall}, text to clip", chance),
+        (f"{score.item_to_text[recall]:.1f} %", f"{recall}, clip to text", chance),
+        (f"{score.text_to_item['median_rank']:g}", "median rank", f"of {result.gallery} clips"),
+        (str(result.gallery), "clips ranked", f"for {result.queries} queries"),
+    ]
+
+
+def _shown_table(config: TableConfig, *, csv: Path, results: Results) -> ShownTable:
+    """Read the table as it was made; mark the best recalls among lines of one gallery."""
+    table = pd.read_csv(csv, dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
+    recalls = [name for name in table.columns if name.startswith(tuple(DIRECTIONS))]
+    shown = table[recalls].round(1)
+    galleries = table.groupby(["benchmark", "gallery"])
+    is_best = shown.eq(shown.groupby([table["benchmark"], table["gallery"]]).transform("max"))
+    is_best &= galleries["label"].transform("size").gt(1).to_numpy()[:, None]
+    lines = tuple(
+        ShownLine(
+            names=tuple(table.loc[i, list(NAMES)]),
+            recalls=tuple(
+                Cell(text=f"{shown.loc[i, name]:.1f}", is_best=bool(is_best.loc[i, name]))
+                for name in recalls
+            ),
+            counts=tuple(str(table.loc[i, name]) for name in ("gallery", "queries")),
+        )
+        for i in table.index
+    )
+    cutoffs = tuple(name.rpartition("_")[2] for name in recalls[: len(recalls) // len(DIRECTIONS)])
+    notes = tuple(table_notes(config, results=results))
+    return ShownTable(title=config.title, cutoffs=cutoffs, lines=lines, notes=notes)
+
+
+def _recall_figures(configs: Sequence[TableConfig], *, results: Results) -> list[ShownFigure]:
+    """Draw recall by modalities for each benchmark where lines by volume have different ones."""
+    rows = [row for config in configs for row in config.rows if row.score == "volume"]
+    figures = []
+    for benchmark in dict.fromkeys(row.benchmark for row in rows):
+        runs = dict.fromkeys(row.run for row in rows if row.benchmark == benchmark)
+        ranked = [results[run, benchmark] for run in runs]
+        if len({result.modalities for result in ranked}) < 2:
+            continue
+        ranked.sort(key=lambda result: len(result.modalities))
+        bars = [
+            RecallBar(
+                label=f"{result.letters}  ({result.run})",
+                recalls=_first_and_tenth(result.scores["volume"].text_to_item),
+            )
+            for result in ranked
+        ]
+        title = f"Recall by modalities, {benchmark}"
+        caption = (
+            "Text to clip, ranked by volume. T text, V video, A audio, S subtitles, D depth; each "
+            "line is a run of its own, trained on these modalities."
+        )
+        figures.append(_figure(title, caption, draw_recalls(bars, title=title)))
+    return figures
+
+
+def _first_and_tenth(values: Mapping[str, float]) -> dict[str, float]:
+    """Take R@1 and R@10, or the smallest and the largest cut-off where these are not there."""
+    cutoffs = sorted((name for name in values if name.startswith("R@")), key=lambda x: int(x[2:]))
+    wanted = [name for name in ("R@1", "R@10") if name in values] or [cutoffs[0], cutoffs[-1]]
+    return {name: values[name] for name in wanted}
+
+
+def _volume_figure(embedded: BenchmarkEmbeddings) -> ShownFigure:
+    matched, unmatched = pair_volumes(embedded)
+    caption = (
+        f"{embedded.run} on {embedded.benchmark}: {len(matched):,} captions with their own clip, "
+        f"{len(unmatched):,} pairings with another. Training makes the volume of right pairs "
+        "small; the less the two overlap, the better the retrieval. Dashed: means."
+    )
+    return _figure("Volumes of right and wrong pairs", caption, draw_volumes(matched, unmatched))
+
+
+def _loss_figures(histories: Sequence[Path]) -> list[ShownFigure]:
+    """Draw one figure for each pass of training, all runs in it."""
+    passes: dict[str, dict[str, pd.DataFrame]] = {}
+    for path in histories:
+        run = path.parent.name
+        kind = "Pretraining"
+        if path.parents[2].name == "finetuned":
+            kind, run = f"Finetuning for {run}", path.parents[1].name
+        passes.setdefault(kind, {})[run] = pd.read_csv(path)
+    return [
+        _figure(kind, "Losses over the optimizer steps; small is good.", draw_losses(of_runs))
+        for kind, of_runs in passes.items()
+    ]
+
+
+def _figure(title: str, caption: str, svg: str) -> ShownFigure:
+    # The SVG is ours, with every label in it escaped by Matplotlib.
+    return ShownFigure(title=title, caption=caption, svg=Markup(svg))  # noqa: S704

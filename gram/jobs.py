@@ -1,0 +1,157 @@
+"""Which sections of the settings each job reads, and how they are chosen for it.
+
+A rule names sections, the wildcards choose among them, and the job reads them back into its class.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from gram.config import (
+    Config,
+    EmbeddingConfig,
+    EvaluationConfig,
+    ExtractionConfig,
+    GeneratedDataset,
+    InputsConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ProtocolConfig,
+    ReportConfig,
+    Section,
+    ShardsConfig,
+    TableConfig,
+    TableRow,
+    TrainingConfig,
+    VocabularyConfig,
+    canonical_json,
+)
+
+
+class NoSettings(Section):
+    """Of a job that reads no setting."""
+
+
+class GenerateSettings(Section):
+    """Of generate_clips."""
+
+    dataset: GeneratedDataset
+
+
+class ExtractSettings(Section):
+    """Of extract_clips and read_depth."""
+
+    extraction: ExtractionConfig
+
+
+class IndexSettings(Section):
+    """Of index_shards."""
+
+    shards: ShardsConfig
+
+
+class VocabularySettings(Section):
+    """Of learn_vocabulary."""
+
+    vocabulary: VocabularyConfig
+
+
+class TrainSettings(Section):
+    """Of pretrain_model and finetune_model."""
+
+    seed: int
+    model: ModelConfig
+    inputs: InputsConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+
+
+class EmbedSettings(Section):
+    """Of embed_benchmark.
+
+    ``trained_splits`` are the splits of the same data set that the checkpoint was trained on.
+    """
+
+    inputs: InputsConfig
+    embedding: EmbeddingConfig
+    protocol: ProtocolConfig
+    trained_splits: tuple[str, ...]
+
+
+class ScoreSettings(Section):
+    """Of score_retrieval."""
+
+    evaluation: EvaluationConfig
+
+
+class TableSettings(Section):
+    """Of make_table."""
+
+    table: TableConfig
+
+
+class ReportSettings(Section):
+    """Of make_report."""
+
+    report: ReportConfig
+    tables: dict[str, TableConfig]
+    showcase: TableRow
+
+
+GLOBAL = ("extraction", "shards", "vocabulary", "report")
+"""Sections that stand once in the config, for every data set and run."""
+
+
+def job_settings(config: Config, names: Sequence[str], wildcards: Mapping[str, str]) -> str:
+    """Give the named sections as one canonical JSON string, for ``params``.
+
+    Args:
+        config: The whole of the settings.
+        names: Names of sections; ``pretrain`` and ``finetune`` are given under ``training``.
+        wildcards: The job's wildcards; ``run``, ``benchmark``, ``dataset`` and ``table`` choose.
+
+    Raises:
+        KeyError: If a section needs a wildcard that the job has not, or no such name is defined.
+    """
+    chosen = {}
+    for name in names:
+        key = "training" if name in {"pretrain", "finetune"} else name
+        chosen[key] = _section(config, name, wildcards)
+    return canonical_json(chosen)
+
+
+def _section(
+    config: Config, name: str, wildcards: Mapping[str, str]
+) -> Section | int | str | Sequence[str] | Mapping[str, Section] | None:
+    match name:
+        case "dataset":
+            return config.datasets[wildcards["dataset"]]
+        case "finetune":
+            return config.benchmarks[wildcards["benchmark"]].finetune
+        case "protocol":
+            return config.benchmarks[wildcards["benchmark"]].protocol
+        case "trained_splits":
+            return trained_splits(config, wildcards["run"], wildcards["benchmark"])
+        case "table":
+            return config.tables[wildcards["table"]]
+        case "tables":
+            return {table: config.tables[table] for table in config.targets}
+        case "showcase":
+            return config.showcase
+        case _ if name in GLOBAL:
+            section: Section = getattr(config, name)
+            return section
+        case _:
+            of_run: Section | int = getattr(config.runs[wildcards["run"]], name)
+            return of_run
+
+
+def trained_splits(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
+    """Name the splits of a benchmark's data set that the evaluated checkpoint was trained on."""
+    target, trained = config.benchmarks[benchmark], config.runs[run]
+    splits = set()
+    if trained.pretrain_dataset == target.dataset:
+        splits.add(trained.pretrain.split)
+    if target.finetune is not None:
+        splits.add(target.finetune.split)
+    return tuple(sorted(splits))

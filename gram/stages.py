@@ -1,0 +1,59 @@
+"""Version and source paths of every stage of the workflow.
+
+Snakemake does not see changes in imported modules, so each rule carries its stage's version in
+``params``. When code of a stage changes, a contract test asks whether its outputs change; if they
+do, its version here is raised, and the stage runs again.
+"""
+
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """One stage.
+
+    Attributes:
+        version: Raised when the stage's outputs change.
+        sources: Files and folders below ``gram/`` that its outputs depend on.
+    """
+
+    version: int
+    sources: tuple[str, ...]
+
+
+_MEDIA = ("data/ffmpeg.py", "data/status.py")
+_MODEL = ("model.py", "encoders", "types.py")
+_LOADER = ("data/loader.py", "data/clip_index.py", "data/transforms.py", "data/vocabulary.py")
+_TRAINING = (*_MODEL, *_LOADER, "training", "losses.py", "volume.py", "device.py")
+_SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/ranks.py", "volume.py")
+
+STAGES: dict[str, Stage] = {
+    "generate_clips": Stage(1, ("data/generate.py", "data/generated_world.py", *_MEDIA)),
+    "make_clips": Stage(1, ("data/annotations.py",)),
+    "probe_media": Stage(1, ("data/probe.py", "data/media_files.py", *_MEDIA)),
+    "extract_clips": Stage(1, ("data/extract.py", *_MEDIA)),
+    "read_subtitles": Stage(1, ("data/subtitles.py",)),
+    "read_depth": Stage(1, ("data/depth.py",)),
+    "pack_shards": Stage(1, ("data/shards.py",)),
+    "index_shards": Stage(1, ("data/shards.py",)),
+    "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/clip_index.py")),
+    "prepare_tracking": Stage(1, ("tracking.py",)),
+    "pretrain_model": Stage(1, _TRAINING),
+    "finetune_model": Stage(1, _TRAINING),
+    "embed_benchmark": Stage(
+        1, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
+    ),
+    "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_SCORING)),
+    "make_table": Stage(1, ("evaluation/tables.py",)),
+    "make_report": Stage(
+        1, ("evaluation/report.py", "evaluation/figures.py", "evaluation/templates", *_SCORING)
+    ),
+}
+
+
+def stage_version(stage: str) -> int:
+    """Give a stage's version, for the ``params`` of its rule.
+
+    Raises:
+        KeyError: If there is no such stage.
+    """
+    return STAGES[stage].version

@@ -1,0 +1,255 @@
+"""The training loop, whole: next batch, forward, loss, backward, clip, step, log, save."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from gram.config import LossConfig, TrainingConfig, canonical_json
+from gram.data.clip_index import read_index, select_clips
+from gram.data.loader import ClipDataset, batches
+from gram.data.vocabulary import WordPieces, read_vocabulary
+from gram.files import atomic_path, sha256_of, write_text
+from gram.jobs import TrainSettings
+from gram.losses import (
+    ContrastiveLoss,
+    cosine_contrastive_loss,
+    draw_hard_negatives,
+    matching_loss,
+    stack_items,
+    volume_contrastive_loss,
+)
+from gram.model import Encodings, GramModel
+from gram.progress import track
+from gram.tracking import Tracker
+from gram.training.checkpoint import PartialCheckpoint
+from gram.training.optimizer import build_optimizer, schedule_factor, set_rate
+from gram.types import Batch, Modality, Tokens
+
+log = logging.getLogger(__name__)
+
+HistoryRow = dict[str, float]
+
+TRACKED_STEPS = 10
+"""Steps between two that are sent to the tracker; the history file has all."""
+
+SMALLEST_TEMPERATURE = 1e-3
+"""The learned temperature is kept above this; at 0 the loss has no value."""
+
+
+class StepLoss(NamedTuple):
+    """Parts of one step's loss, scalars."""
+
+    total: Tensor
+    contrastive: ContrastiveLoss
+    matching: Tensor
+
+
+def train(
+    settings: TrainSettings,
+    *,
+    index: Path,
+    vocabulary: Path,
+    start: Path | None,
+    checkpoint: Path,
+    history: Path,
+    device: torch.device,
+    tracker: Tracker,
+) -> None:
+    """Train a model from scratch or from a checkpoint; write its last state and its history.
+
+    A job that was killed goes on from the newest partial checkpoint beside its output, if that
+    was made with the same settings and inputs, and ends with the same weights on the same device.
+
+    Args:
+        settings: All that decides the outcome, with the seed.
+        index: Shard index of the data set.
+        vocabulary: Word pieces, used when there is no checkpoint to start from.
+        start: Checkpoint to start from; None: random weights.
+        checkpoint: File that is written; a readable JSON stands beside it.
+        history: CSV that is written, one row a step.
+        device: Where to train.
+        tracker: Takes losses, rates and throughput.
+
+    Raises:
+        ValueError: If no clip can be used, or the loss is not finite.
+    """
+    training = settings.training
+    torch.manual_seed(settings.seed)
+    model = _build_model(settings, vocabulary=vocabulary, start=start).to(device).train()
+    optimizer = build_optimizer(model, settings.optimizer, training=training)
+    dataset = _build_dataset(settings, index=index, pieces=model.pieces)
+    num_steps = _num_steps(training, clips=len(dataset))
+    made_with = _fingerprint(settings, index=index, start=start or vocabulary)
+    partial = PartialCheckpoint(checkpoint, made_with=made_with)
+    rows: list[HistoryRow] = []
+    if (state := partial.load()) is not None:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        rows = state["rows"]
+        log.info("going on after step %d of %d", len(rows), num_steps)
+
+    stream = _endless_batches(dataset, settings, start=len(rows))
+    todo = range(len(rows) + 1, num_steps + 1)
+    label = f"training {checkpoint.parent}"
+    for step in track(todo, total=num_steps, label=label, unit="steps", start=len(rows)):
+        began = time.monotonic()
+        batch = next(stream)
+        factor = schedule_factor(step, num_steps=num_steps, warmup=settings.optimizer.warmup)
+        rate = set_rate(optimizer, factor)
+        loss = step_loss(model, batch, settings.loss)
+        _check_finite(loss, step=step, batch=batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        if settings.optimizer.clip_norm is not None:
+            clip_grad_norm_(model.parameters(), settings.optimizer.clip_norm)
+        optimizer.step()
+        with torch.no_grad():
+            model.temperature.clamp_(min=SMALLEST_TEMPERATURE)
+        rows.append(_history_row(step, loss, model=model, rate=rate))
+        if step % TRACKED_STEPS == 0 or step == num_steps:
+            per_second = len(batch.clip_ids) / (time.monotonic() - began)
+            tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
+        if step % training.checkpoint_steps == 0 and step < num_steps:
+            partial.save(
+                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
+            )
+    _write_outputs(model, settings, rows=rows, checkpoint=checkpoint, history=history)
+    partial.remove()
+
+
+def step_loss(model: GramModel, batch: Batch, config: LossConfig) -> StepLoss:
+    """Compute the loss of one batch: contrastive, and matching with hard negatives."""
+    encodings = model.encode(batch)
+    contrast = {"volume": volume_contrastive_loss, "cosine": cosine_contrastive_loss}[config.kind]
+    vectors_bkd, present_bk = stack_items(encodings.embeddings, model.modalities)
+    contrastive = contrast(
+        encodings.embeddings.vectors[Modality.TEXT],
+        vectors_bkd,
+        present_bk=present_bk,
+        temperature=model.temperature,
+        label_smoothing=config.label_smoothing,
+    )
+    if config.matching_weight == 0 or len(batch.clip_ids) == 1:
+        return StepLoss(contrastive.total, contrastive, torch.zeros(()))
+    matching = _matching(model, encodings, contrastive.distance_bb)
+    total = contrastive.total + config.matching_weight * matching
+    return StepLoss(total, contrastive, matching)
+
+
+def _matching(model: GramModel, encodings: Encodings, distance_bb: Tensor) -> Tensor:
+    """Matching loss over three pairs a clip: right, wrong item, wrong text (released code)."""
+    wrong_item, wrong_text = draw_hard_negatives(distance_bb, temperature=float(model.temperature.detach()))
+    own = torch.arange(len(wrong_item), device=wrong_item.device)
+    texts, items = torch.cat([own, own, wrong_text]), torch.cat([own, wrong_item, own])
+    captions = encodings.captions
+    logits = model.match(
+        Tokens(ids_bl=captions.ids_bl[texts], mask_bl=captions.mask_bl[texts]),
+        encodings.condition_bqd[items],
+        condition_mask_bq=encodings.condition_mask_bq[items],
+    )
+    return matching_loss(logits, num_right=len(own))
+
+
+def _check_finite(loss: StepLoss, *, step: int, batch: Batch) -> None:
+    if not torch.isfinite(loss.total):
+        raise ValueError(
+            f"the loss is {float(loss.total)} at step {step}, on the clips "
+            f"{', '.join(batch.clip_ids[:8])} and others; lower the learning rate, or look at them"
+        )
+
+
+def _build_model(settings: TrainSettings, *, vocabulary: Path, start: Path | None) -> GramModel:
+    if start is None:
+        return GramModel(
+            settings.model,
+            settings.inputs,
+            pieces=read_vocabulary(vocabulary),
+            temperature=settings.loss.temperature,
+        )
+    return GramModel.load(start)
+
+
+def _build_dataset(settings: TrainSettings, *, index: Path, pieces: tuple[str, ...]) -> ClipDataset:
+    modalities = settings.model.ordered_modalities
+    selection = select_clips(
+        read_index(index),
+        split=settings.training.split,
+        modalities=modalities,
+        missing=settings.inputs.missing,
+    )
+    log.info("clips: %s", ", ".join(f"{name} {count}" for name, count in selection.counts.items()))
+    return ClipDataset(
+        selection.rows,
+        folder=index.parent,
+        inputs=settings.inputs,
+        modalities=modalities,
+        pieces=WordPieces(pieces),
+        is_training=True,
+        seed=settings.seed,
+        cache_mib=settings.training.cache_mib,
+    )
+
+
+def _num_steps(training: TrainingConfig, *, clips: int) -> int:
+    if training.steps is not None:
+        return training.steps
+    assert training.epochs is not None  # noqa: S101 - the settings give one of them
+    return max(1, int(_batches_an_epoch(training, clips=clips) * training.epochs))
+
+
+def _batches_an_epoch(training: TrainingConfig, *, clips: int) -> int:
+    return max(1, clips // training.batch_size)
+
+
+def _endless_batches(
+    dataset: ClipDataset, settings: TrainSettings, *, start: int
+) -> Iterator[Batch]:
+    """Give batches from the ``start``-th on, epoch after epoch."""
+    size = settings.training.batch_size
+    epoch, skip = divmod(start, _batches_an_epoch(settings.training, clips=len(dataset)))
+    while True:
+        yield from batches(dataset, batch_size=size, seed=settings.seed, epoch=epoch, start=skip)
+        epoch, skip = epoch + 1, 0
+
+
+def _history_row(step: int, loss: StepLoss, *, model: GramModel, rate: float) -> HistoryRow:
+    return {
+        "step": step,
+        "loss": float(loss.total),
+        "text_to_item": float(loss.contrastive.text_to_item),
+        "item_to_text": float(loss.contrastive.item_to_text),
+        "matching": float(loss.matching),
+        "temperature": float(model.temperature.detach()),
+        "learning_rate": rate,
+    }
+
+
+def _fingerprint(settings: TrainSettings, *, index: Path, start: Path) -> str:
+    """Name all that a partial checkpoint must have been made with to be gone on from."""
+    sections = {name: getattr(settings, name) for name in type(settings).model_fields}
+    return "\n".join([canonical_json(sections), sha256_of(index), sha256_of(start)])
+
+
+def _write_outputs(
+    model: GramModel,
+    settings: TrainSettings,
+    *,
+    rows: list[HistoryRow],
+    checkpoint: Path,
+    history: Path,
+) -> None:
+    """Write history, checkpoint and its readable description; the checkpoint comes last."""
+    with atomic_path(history) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+    described = {"steps": len(rows), "settings": settings.model_dump(mode="json")}
+    write_text(checkpoint.with_suffix(".json"), json.dumps(described, indent=2, sort_keys=True))
+    with atomic_path(checkpoint) as temporary:
+        torch.save(model.checkpoint(), temporary)

@@ -1,0 +1,153 @@
+"""Bridge from a Snakemake job to the functions that do the work. Nothing in gram imports it."""
+
+import json
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from gram.config import Section
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import Snakemake
+
+    from gram.tracking import Tracker
+
+    snakemake: Snakemake
+
+log = logging.getLogger(__name__)
+
+TRACKING_FOLDER = Path("results/tracking")
+"""Where the run ids of the workflow's starts are kept."""
+
+ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
+INVOCATION_VARIABLE = "GRAM_INVOCATION"
+"""Environment: MLflow's address, and the name of this start of the workflow."""
+
+Settings = TypeVar("Settings", bound=Section)
+
+
+@contextmanager
+def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
+    """Run the body of a script as a job: log file, typed settings, errors a user can read.
+
+    The log begins with commit, settings and versions. An error is written to the log with its
+    traceback; the terminal gets one message and the path of the log. SIGTERM ends the body as
+    an exception would, so that whatever is open is closed.
+
+    Args:
+        snakemake: Snakemake's object of the script.
+        settings: Class of the sections that the rule names in ``params.settings``.
+    """
+    _log_to(Path(snakemake.log[0]))
+    signal.signal(signal.SIGTERM, _terminate)
+    text = snakemake.params.settings
+    log.info("rule %s, stage version %s", snakemake.rule, snakemake.params.version)
+    log.info("commit %s, python %s, gram %s", commit(), platform.python_version(), _version("gram"))
+    log.info("settings %s", text)
+    try:
+        yield settings.model_validate_json(text)
+    except (ValueError, OSError) as error:
+        log.exception("the job failed")
+        name = " ".join([snakemake.rule, *(str(value) for value in snakemake.wildcards)])
+        raise SystemExit(f"{name}: {error}\nThe whole log: {snakemake.log[0]}") from None
+    except Exception:
+        log.exception("the job failed")
+        raise
+    log.info("done")
+
+
+@contextmanager
+def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
+    """Open this job's run in MLflow, if the environment names an address."""
+    from gram.tracking import JobIdentity, tracked_job
+
+    wildcards = {key: str(value) for key, value in sorted(snakemake.wildcards.items())}
+    identity = JobIdentity(
+        key=" ".join([snakemake.rule, *wildcards.values()]),
+        settings=snakemake.params.settings,
+        params=_flat(snakemake.params.settings),
+        tags={
+            "gram.rule": snakemake.rule,
+            "gram.stage_version": str(snakemake.params.version),
+            "mlflow.source.git.commit": commit(),
+            **{f"gram.{key}": value for key, value in wildcards.items()},
+        },
+    )
+    with tracked_job(
+        identity,
+        address=os.environ.get(ADDRESS_VARIABLE, ""),
+        invocation=os.environ.get(INVOCATION_VARIABLE, "single_jobs"),
+        folder=TRACKING_FOLDER,
+    ) as tracker:
+        yield tracker
+
+
+def finish_workflow(*, is_good: bool) -> None:
+    """Close the parent run of this start of the workflow, if one was opened."""
+    from gram.tracking import finish_invocation
+
+    finish_invocation(
+        address=os.environ.get(ADDRESS_VARIABLE, ""),
+        invocation=os.environ.get(INVOCATION_VARIABLE, "single_jobs"),
+        folder=TRACKING_FOLDER,
+        status="FINISHED" if is_good else "FAILED",
+    )
+
+
+def commit() -> str:
+    """Name the commit of the code, with ``-changed`` when the tree differs from it."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=-changed", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown: not a git checkout"
+    return done.stdout.strip()
+
+
+def _log_to(path: Path) -> None:
+    """Send all records to a file; messages of other packages from warnings on."""
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("gram").setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _flat(settings: str) -> dict[str, str]:
+    """Turn nested settings into dotted names and texts."""
+    flat: dict[str, str] = {}
+
+    def collect(prefix: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        if isinstance(value, dict):
+            for key, part in value.items():
+                collect(f"{prefix}.{key}" if prefix else key, part)
+        else:
+            flat[prefix] = str(value)
+
+    collect("", json.loads(settings))
+    return flat

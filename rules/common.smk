@@ -1,0 +1,185 @@
+"""Settings, wildcard patterns and input functions. The only rules file that holds Python."""
+
+import os
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from gram.config import Config
+from gram.data.media_files import media_digest
+from gram.jobs import job_settings
+from gram.stages import stage_version
+from gram.workflow import ADDRESS_VARIABLE, INVOCATION_VARIABLE, finish_workflow
+
+validate(config, "../config/config.schema.json", set_default=False)
+try:
+    CONFIG = Config.model_validate(config)
+except ValidationError as error:
+    raise WorkflowError(str(error)) from None
+
+# Jobs inherit both: where to track, and which start of the workflow they belong to.
+os.environ.setdefault(ADDRESS_VARIABLE, f"sqlite:///{Path('results/mlflow.db').absolute()}")
+os.environ.setdefault(INVOCATION_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets) or "none",
+    chunk=r"\d{4}",
+    split="[a-z0-9_]+",
+    run="|".join(CONFIG.runs) or "none",
+    benchmark="|".join(CONFIG.benchmarks) or "none",
+    table="|".join(CONFIG.tables) or "none",
+
+
+def settings(*sections):
+    """Params function: the named sections that the wildcards choose, as one string."""
+
+    def sections_of_job(wildcards):
+        return job_settings(CONFIG, sections, dict(wildcards.items()))
+
+    return sections_of_job
+
+
+def chunk_names(dataset):
+    """Names of a data set's chunks, values of the wildcard."""
+    return [f"{number:04d}" for number in range(CONFIG.datasets[dataset].chunks)]
+
+
+def of_chunks(pattern):
+    """Input function: the pattern for each chunk of the data set."""
+
+    def files(wildcards):
+        return expand(pattern, dataset=wildcards.dataset, chunk=chunk_names(wildcards.dataset))
+
+    return files
+
+
+def annotation_files(wildcards):
+    """Annotation files of a data set; one that is not there ends the workflow before any job."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.kind == "generated":
+        return of_chunks(rules.generate_clips.output.annotations)(wildcards)
+    for split, path in dataset.annotations.items():
+        if not Path(path).is_file():
+            raise WorkflowError(
+                f"annotation file {path} is not there (datasets.{wildcards.dataset}."
+                f"annotations.{split}); put it there, or change that setting"
+            )
+    return list(dataset.annotations.values())
+
+
+def annotation_splits(wildcards):
+    """Split of each annotation file; empty where each record names its own."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    return list(dataset.annotations) if dataset.kind == "folder" else []
+
+
+def media_folder(wildcards):
+    """Folder of a data set's media files."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.kind == "generated":
+        return f"results/generated/{wildcards.dataset}/media"
+    return dataset.media
+
+
+def media_of_chunk(wildcards, input):
+    """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    if dataset.kind == "generated" and not Path(input.clips).is_file():
+        # Snakemake takes this as "not known before the inputs are made".
+        raise FileNotFoundError(2, "the clips are not generated yet", str(input.clips))
+    folder = Path(media_folder(wildcards))
+    try:
+        return media_digest(folder, chunk=int(wildcards.chunk), chunks=dataset.chunks)
+    except ValueError as error:
+        raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
+
+
+def chunk_count(wildcards):
+    """Number of chunks of a data set."""
+    return CONFIG.datasets[wildcards.dataset].chunks
+
+
+def pretraining_index(wildcards):
+    """Shard index that a run is pretrained on."""
+    dataset = CONFIG.runs[wildcards.run].pretrain_dataset
+    return expand(rules.index_shards.output.index, dataset=dataset)
+
+
+def vocabulary_file(wildcards):
+    """Word pieces of a run: the file that it names, or those learned from its training texts."""
+    run = CONFIG.runs[wildcards.run]
+    if run.inputs.vocabulary is not None:
+        return run.inputs.vocabulary
+    return expand(
+        rules.learn_vocabulary.output.pieces,
+        dataset=run.pretrain_dataset,
+        split=run.pretrain.split,
+    )
+
+
+def benchmark_index(wildcards):
+    """Shard index of a benchmark's data set."""
+    dataset = CONFIG.benchmarks[wildcards.benchmark].dataset
+    return expand(rules.index_shards.output.index, dataset=dataset)
+
+
+def benchmark_dataset(wildcards):
+    """Name of a benchmark's data set."""
+    return CONFIG.benchmarks[wildcards.benchmark].dataset
+
+
+def benchmark_checkpoint(wildcards):
+    """Checkpoint that is evaluated: finetuned for the benchmark, or pretrained (zero-shot)."""
+    if CONFIG.benchmarks[wildcards.benchmark].finetune is None:
+        return expand(rules.pretrain_model.output.checkpoint, run=wildcards.run)
+    return expand(
+        rules.finetune_model.output.checkpoint, run=wildcards.run, benchmark=wildcards.benchmark
+    )
+
+
+def row_pairs(*tables):
+    """Pairs of run and benchmark of the lines of some tables, each once, in order."""
+    pairs = [(row.run, row.benchmark) for table in tables for row in CONFIG.tables[table].rows]
+    return list(dict.fromkeys(pairs))
+
+
+def table_scores(wildcards):
+    """Score files that a table is made of."""
+    return [f"results/scores/{run}/{name}.json" for run, name in row_pairs(wildcards.table)]
+
+
+def target_tables():
+    """Every file of the tables that are made by default."""
+    return expand(
+        "results/tables/{table}.{kind}", table=CONFIG.targets, kind=("csv", "md", "tex")
+    )
+
+
+def report_histories(wildcards):
+    """Training histories of all runs that the report shows."""
+    pairs = row_pairs(*CONFIG.targets)
+    pretrained = [f"results/pretrained/{run}/history.csv" for run, _ in pairs]
+    finetuned = [
+        f"results/finetuned/{run}/{benchmark}/history.csv"
+        for run, benchmark in pairs
+        if CONFIG.benchmarks[benchmark].finetune is not None
+    ]
+    return list(dict.fromkeys(pretrained + finetuned))
+
+
+def report_scores(wildcards):
+    """Score files of all lines that the report shows."""
+    return [f"results/scores/{run}/{name}.json" for run, name in row_pairs(*CONFIG.targets)]
+
+
+def showcase_folder(kind):
+    """Input function: a file of the data set that the report shows in detail."""
+
+    def file(wildcards):
+        return expand(kind, dataset=CONFIG.benchmarks[CONFIG.showcase.benchmark].dataset)
+
+    return file

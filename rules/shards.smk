@@ -1,0 +1,83 @@
+"""WebDataset shards, their index, and the word pieces of their texts."""
+
+
+rule pack_shards:
+    """Join what a chunk's clips have into one WebDataset tar with its index."""
+    input:
+        extracted=rules.extract_clips.output.archive,
+        extraction_table=rules.extract_clips.output.table,
+        subtitles=rules.read_subtitles.output.table,
+        depth=rules.read_depth.output.archive,
+        depth_table=rules.read_depth.output.table,
+    output:
+        shard="results/shards/{dataset}/{chunk}.tar",
+        index="results/shards/{dataset}/{chunk}.parquet",
+    log:
+        "logs/pack_shards/{dataset}/{chunk}.log",
+    benchmark:
+        "benchmarks/pack_shards/{dataset}/{chunk}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings(),
+        version=stage_version("pack_shards"),
+    message:
+        "Packing {wildcards.dataset}, chunk {wildcards.chunk}"
+    script:
+        "../workflow/scripts/pack_shards.py"
+
+
+rule index_shards:
+    """Join the indexes of a data set's shards: one row a clip, usable or not, with the reason."""
+    input:
+        indexes=of_chunks(rules.pack_shards.output.index),
+        shards=of_chunks(rules.pack_shards.output.shard),
+    output:
+        index="results/shards/{dataset}/index.parquet",
+        manifest="results/shards/{dataset}/manifest.json",
+    log:
+        "logs/index_shards/{dataset}.log",
+    benchmark:
+        "benchmarks/index_shards/{dataset}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings("shards"),
+        version=stage_version("index_shards"),
+    message:
+        "Indexing the shards of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/index_shards.py"
+
+
+rule learn_vocabulary:
+    """Learn the word pieces of a split's texts, for runs that name no vocabulary file."""
+    input:
+        index=rules.index_shards.output.index,
+    output:
+        pieces="results/vocabulary/{dataset}/{split}.txt",
+    log:
+        "logs/learn_vocabulary/{dataset}/{split}.log",
+    benchmark:
+        "benchmarks/learn_vocabulary/{dataset}/{split}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings("vocabulary"),
+        version=stage_version("learn_vocabulary"),
+    message:
+        "Learning the vocabulary of {wildcards.dataset}, {wildcards.split}"
+    script:
+        "../workflow/scripts/learn_vocabulary.py"

@@ -1,0 +1,178 @@
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gram.data.annotations import make_clips
+from gram.data.media_files import chunk_of
+from gram.data.probe import Readers, probe_chunk
+from gram.data.status import Status
+from gram.data.tables import PROBE, Row, read_rows
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Callable[..., list[Row]]:
+    """Probe the clips of a CSV text."""
+
+    def run(text: str, media: Path, *, chunk: int = 0, chunks: int = 1) -> list[Row]:
+        (tmp_path / "a.csv").write_text(text)
+        make_clips([("test", tmp_path / "a.csv")], tmp_path / "clips.parquet")
+        output = tmp_path / "probe.parquet"
+        probe_chunk(
+            tmp_path / "clips.parquet",
+            media=media,
+            chunk=chunk,
+            chunks=chunks,
+            output=output,
+            workers=2,
+        )
+        return read_rows(output)
+
+    return run
+
+
+def test_a_file_is_described(
+    tmp_path: Path, make_media: Callable[..., Path], probe: Callable[..., list[Row]]
+) -> None:
+    path = make_media(tmp_path / "media" / "a.mp4")
+    row = probe("video_id,caption\na,x\n", tmp_path / "media")[0]
+    assert list(row) == PROBE.names
+    assert {name: row[name] for name in PROBE.names[9:]} == {
+        "media": str(path),
+        "status": "ok",
+        "stage": None,
+        "reason": None,
+        "duration_seconds": 2.0,
+        "container": "mov,mp4,m4a,3gp,3g2,mj2",
+        "video_codec": "h264",
+        "width": 96,
+        "height": 64,
+        "frame_rate": 10.0,
+        "has_audio": True,
+        "audio_codec": "aac",
+        "sample_rate_hz": 44100,
+        "channels": 1,
+        "video_stream": 0,
+        "audio_stream": 1,
+    }
+
+
+def test_the_better_of_two_pictures_is_chosen_with_its_sound(
+    tmp_path: Path, run_ffmpeg: Callable[..., bytes], probe: Callable[..., list[Row]]
+) -> None:
+    (tmp_path / "media").mkdir()
+    inputs = [
+        argument
+        for source in ("testsrc2=s=32x32:d=1", "sine=d=1", "testsrc2=s=96x64:d=1", "sine=d=1")
+        for argument in ("-f", "lavfi", "-i", source)
+    ]
+    maps = [argument for number in range(4) for argument in ("-map", str(number))]
+    codecs = ("-c:v", "mpeg4", "-disposition:v", "0", "-disposition:v:1", "default")
+    run_ffmpeg(*inputs, *maps, *codecs, tmp_path / "media" / "a.mp4")
+    row = probe("video_id,caption\na,x\n", tmp_path / "media")[0]
+    assert (row["video_stream"], row["width"], row["has_audio"]) == (2, 96, True)
+
+
+def test_a_chunk_has_its_own_clips_in_order(
+    tmp_path: Path, probe: Callable[..., list[Row]]
+) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "other.mp4").write_bytes(b"")
+    names = [f"v{number}" for number in range(12)]
+    text = "video_id,caption\n" + "".join(f"{name},x\n" for name in names)
+    found = [
+        [row["clip_id"] for row in probe(text, tmp_path / "media", chunk=chunk, chunks=3)]
+        for chunk in range(3)
+    ]
+    assert found == [[n for n in names if chunk_of(n, 3) == chunk] for chunk in range(3)]
+
+
+def test_parts_of_one_file_are_in_one_chunk(
+    tmp_path: Path, probe: Callable[..., list[Row]]
+) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "film.mp4").write_bytes(b"")
+    text = "video_id,caption,source_id\n" + "".join(f"v{n},x,film\n" for n in range(6))
+    chunk = chunk_of("film", 3)
+    assert len(probe(text, tmp_path / "media", chunk=chunk, chunks=3)) == 6
+
+
+def test_an_absent_media_folder_stops_the_job(
+    tmp_path: Path, probe: Callable[..., list[Row]]
+) -> None:
+    with pytest.raises(ValueError, match=r"the media folder .*media is not there"):
+        probe("video_id,caption\na,x\n", tmp_path / "media")
+
+
+# --- files that stall or kill their reader -------------------------------------------------------
+
+
+def reading_processes() -> list[int]:
+    """Find the running reading processes that this process started."""
+    found = []
+    for state in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(state.read_text().rsplit(")", 1)[1].split()[1])
+            command = (state.parent / "cmdline").read_bytes()
+        except FileNotFoundError:
+            continue  # it ended meanwhile
+        if parent == os.getpid() and b"gram.data.media_facts" in command:
+            found.append(int(state.parent.name))
+    return found
+
+
+@pytest.fixture
+def film(tmp_path: Path, make_media: Callable[..., Path]) -> Path:
+    return make_media(tmp_path / "a.mp4", picture="testsrc2=s=32x32:d=0.2", sound=None)
+
+
+def test_a_file_on_which_the_reader_stalls_is_given_up_at_the_limit(film: Path) -> None:
+    with Readers(1, timeout_seconds=1) as readers:
+        next(readers.read_all([film]))
+        os.kill(reading_processes()[0], signal.SIGSTOP)
+        facts = next(readers.read_all([film]))
+    assert (facts.status, facts.reason) == (Status.TIMEOUT, "took longer than 1 s to probe")
+
+
+def test_a_file_on_which_the_reader_dies_is_set_aside(film: Path) -> None:
+    with Readers(1) as readers:
+        next(readers.read_all([film]))
+        os.kill(reading_processes()[0], signal.SIGSEGV)
+        facts = next(readers.read_all([film]))
+    assert facts.status is Status.UNREADABLE
+    assert facts.reason == "crashed the reading process (exit status -11)"
+
+
+@pytest.mark.parametrize("blow", [signal.SIGSTOP, signal.SIGSEGV], ids=["stalled", "dead"])
+def test_the_next_file_gets_a_new_reader(film: Path, blow: signal.Signals) -> None:
+    with Readers(1, timeout_seconds=1) as readers:
+        next(readers.read_all([film]))
+        os.kill(reading_processes()[0], blow)
+        statuses = [facts.status for facts in readers.read_all([film, film])]
+    assert statuses[1] is Status.OK
+
+
+def test_no_reader_outlives_its_pool(film: Path) -> None:
+    with Readers(2) as readers:
+        assert len(list(readers.read_all([film] * 4))) == 4
+    assert reading_processes() == []
+
+
+def test_facts_come_in_the_order_of_the_files(tmp_path: Path, film: Path) -> None:
+    empty = tmp_path / "b.mp4"
+    empty.write_bytes(b"")
+    with Readers(3) as readers:
+        reasons = [facts.reason for facts in readers.read_all([film, empty, film, empty])]
+    assert reasons == [None, "is empty (0 bytes)", None, "is empty (0 bytes)"]
+
+
+def test_a_reader_that_cannot_start_says_why(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "av.py").write_text("raise ImportError('libavcodec is missing')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    words = r"does not start \(ImportError: libavcodec is missing\); .* reinstall the package av"
+    with Readers(1) as readers, pytest.raises(RuntimeError, match=words):
+        next(readers.read_all([film]))

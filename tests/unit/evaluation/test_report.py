@@ -1,0 +1,210 @@
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gram.config import EvaluationConfig, ReportConfig, TableConfig, TableRow
+from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
+from gram.evaluation.report import make_report
+from gram.evaluation.retrieval import score_retrieval
+from gram.evaluation.tables import make_table
+from gram.jobs import ReportSettings
+from gram.tracking import Silence
+from gram.types import Modality
+
+MakeEmbeddings = Callable[..., BenchmarkEmbeddings]
+RUNS = {
+    "volume_tv": (Modality.VIDEO,),
+    "volume_tva": (Modality.VIDEO, Modality.AUDIO),
+}
+NASTY = '<script>alert("x")</script> & <b>'
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, addresses, text; and whether every tag is closed."""
+
+    def __init__(self, html: str) -> None:
+        """Read the whole page."""
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag and where it leads."""
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in _LOADING]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag that closes itself."""
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        """Check that it closes the last one."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text.append(data)
+
+
+_LOADING = {"src", "href", "xlink:href", "srcset", "action", "data", "poster"}
+
+
+class Inputs:
+    """Files of a small workflow, and the report made of them."""
+
+    def __init__(self, folder: Path, make_embeddings: MakeEmbeddings, index: Path) -> None:
+        """Embed, score and tabulate two runs."""
+        self.folder, self.index = folder, index
+        self.row = TableRow(run="volume_tva", benchmark="toys", label=f"mine {NASTY}")
+        rows = (TableRow(run="volume_tv", benchmark="toys"), self.row)
+        self.table = TableConfig(title=f"Toys {NASTY}", rows=rows, note="A note.")
+        self.scores = []
+        for run, modalities in RUNS.items():
+            trained_on = 5 if run == "volume_tv" else 0
+            made = make_embeddings(run=run, modalities=modalities, trained_on=trained_on)
+            save_embeddings(made, self._path("embeddings", run, "toys"))
+            output = self._path("scores", run, "toys.json")
+            score_retrieval(
+                self._path("embeddings", run, "toys"),
+                settings=EvaluationConfig(scores=("volume",), recall_at=(1, 5)),
+                output=output,
+                tracker=Silence(),
+            )
+            self.scores.append(output)
+        self.csv = folder / "tables" / "demo.csv"
+        make_table(
+            self.table,
+            scores=self.scores,
+            csv=self.csv,
+            markdown=folder / "demo.md",
+            latex=folder / "demo.tex",
+            tracker=Silence(),
+        )
+        self.histories = [self._history("pretrained", run) for run in RUNS]
+        self.histories.append(self._history("finetuned", "volume_tv", "toys"))
+
+    def report(self, **settings: int) -> str:
+        """Make the report and read it."""
+        output = self.folder / "report" / "index.html"
+        make_report(
+            ReportSettings(
+                report=ReportConfig(**settings), tables={"demo": self.table}, showcase=self.row
+            ),
+            tables=[self.csv],
+            histories=self.histories,
+            scores=self.scores,
+            embeddings=self._path("embeddings", "volume_tva", "toys"),
+            index=self.index,
+            manifest=self.index.with_name("manifest.json"),
+            output=output,
+        )
+        return output.read_text(encoding="utf-8")
+
+    def _path(self, *parts: str) -> Path:
+        return self.folder.joinpath(*parts)
+
+    def _history(self, *parts: str) -> Path:
+        path = self._path(*parts, "history.csv")
+        path.parent.mkdir(parents=True)
+        pd.DataFrame({"step": np.arange(1, 6), "loss": np.ones(5)}).to_csv(path, index=False)
+        return path
+
+
+@pytest.fixture(scope="module")
+def inputs(
+    make_embeddings: MakeEmbeddings,
+    pack_clips: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Inputs:
+    folder = tmp_path_factory.mktemp("report")
+    captions = [f"{NASTY} clip {clip}" for clip in range(12)]
+    index = pack_clips(folder / "shards", captions=captions)
+    return Inputs(folder / "results", make_embeddings, index)
+
+
+@pytest.fixture(scope="module")
+def html(inputs: Inputs) -> str:
+    return inputs.report()
+
+
+def test_the_page_loads_nothing_from_outside(html: str) -> None:
+    addresses = Page(html).addresses
+    assert any(address.startswith("data:image/jpeg;base64,") for address in addresses)
+    assert all(address.startswith(("#", "data:image/jpeg;base64,")) for address in addresses)
+    assert not re.search(r"@import|url\((?!#)", html)
+
+
+def test_every_tag_is_closed(html: str) -> None:
+    assert Page(html).open == []
+
+
+def test_links_inside_the_page_lead_somewhere(html: str) -> None:
+    page = Page(html)
+    inside = [address[1:] for address in page.addresses if address.startswith("#")]
+    assert inside
+    assert set(inside) <= set(page.ids)
+
+
+def test_captions_labels_and_titles_are_text(html: str) -> None:
+    page = Page(html)
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    shown = "".join(page.text)
+    assert f"{NASTY} clip 3" in shown
+    assert f"Toys {NASTY}" in shown
+    assert f"mine {NASTY}" in shown
+
+
+def test_made_twice_the_page_has_the_same_bytes(inputs: Inputs, html: str) -> None:
+    assert inputs.report() == html
+
+
+def test_the_numbers_are_those_of_the_table(inputs: Inputs, html: str) -> None:
+    shown = " ".join("".join(Page(html).text).split())
+    table = pd.read_csv(inputs.csv)
+    for name in ("text_to_item_R@1", "item_to_text_R@5"):
+        for recall in table[name]:
+            assert f"{recall:.1f}" in shown
+
+
+def test_training_on_the_gallery_is_warned_of(html: str) -> None:
+    assert "5 of the 12 gallery clips of toys were trained on by volume_tv." in html
+
+
+def test_clips_that_were_set_aside_are_told_with_their_reason(html: str) -> None:
+    assert "3 of 8 time bins have a frame" in html
+    assert "rows 13, unusable 1, used 12" in html
+
+
+def test_each_query_states_its_rank(inputs: Inputs) -> None:
+    html = inputs.report(queries=4, retrieved=3)
+    assert html.count('<article class="query">') == 4
+    assert len(re.findall(r"rank \d+( to \d+)? of 12", html)) == 4
+    assert html.count("right clip</span>") == 4
+
+
+def test_a_report_without_queries_has_no_empty_section(inputs: Inputs) -> None:
+    assert 'id="queries"' not in inputs.report(queries=0)
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Recall by modalities, toys", "Volumes of right", "Pretraining", "Finetuning for toys"],
+)
+def test_the_figures_are_in_the_page(html: str, title: str) -> None:
+    assert f"<h3>{title}" in html

@@ -1,0 +1,24 @@
+"""Rule pretrain_model: shards and word pieces -> a pretrained checkpoint and its history."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gram.device import choose_device
+from gram.jobs import TrainSettings
+from gram.training.loop import train
+from gram.workflow import job, tracked
+
+if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
+    from gram.workflow import snakemake
+
+with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
+    train(
+        settings,
+        index=Path(snakemake.input.index[0]),
+        vocabulary=Path(snakemake.input.vocabulary[0]),
+        start=None,
+        checkpoint=Path(snakemake.output.checkpoint),
+        history=Path(snakemake.output.history),
+        device=choose_device(snakemake.resources.gpu),
+        tracker=tracker,
+    )
