@@ -197,11 +197,10 @@ def _parent(client: "MlflowClient", experiment: str, *, invocation: str, folder:
 def _open_run(client: "MlflowClient", experiment: str, *, job: JobIdentity, parent: str) -> str:
     from mlflow.entities import Param
 
-    cut_off = client.search_runs(
-        [experiment],
-        f"tags.`gram.key` = '{job.key}' and attributes.status IN ('RUNNING', 'KILLED')",
-    )
-    for run in cut_off:
+    tries = client.search_runs([experiment], f"tags.`gram.key` = '{job.key}'")
+    for run in tries:
+        if run.info.status not in {"RUNNING", "KILLED"}:
+            continue
         if run.data.tags.get("gram.settings") == job.settings:
             client.update_run(run.info.run_id, status="RUNNING")
             client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)

@@ -220,7 +220,9 @@ def _csv_records(path: Path) -> Iterator[tuple[str, Record]]:
                 {key: cell for key, cell in row.items() if cell is not None and cell.strip()},
             )
     except csv.Error as error:
-        raise ValueError(f"{path} is not CSV: line {reader.reader.line_num}: {error}; {form}") from error
+        raise ValueError(
+            f"{path} is not CSV: line {reader.reader.line_num}: {error}; {form}"
+        ) from error
 
 
 def _join_captions(rows: Sequence[_Clip], path: Path) -> list[_Clip]:

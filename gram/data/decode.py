@@ -1,9 +1,4 @@
-"""One clip -> its frames and its sound, by one ffmpeg process that can be killed.
-
-Time bins: the clip's length D is divided into N equal bins, and of each bin the first frame at or
-after its center is kept. This needs no frame count, which containers state wrongly, and is right
-at a variable frame rate. A clip of few frames hits fewer bins, a file that was cut hits too few.
-"""
+"""One clip -> its frames and its sound, by one ffmpeg process that can be killed."""
 
 import io
 import itertools
@@ -17,53 +12,31 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import ffmpeg
 import numpy as np
 import simplejpeg
 import soundfile
 
 from gram.config import ExtractionConfig
+from gram.data.decode_command import (
+    KEPT_TIMES_FILE,
+    SAMPLE_RATE_HZ,
+    SOUND_FILE,
+    TIMES_FILE,
+    ClipSource,
+    bin_of,
+    check_command,
+    decode_command,
+    reachable_bins,
+)
 from gram.data.disk import MIN_FREE_BYTES, DiskFullError, full_disk_explained
-from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST, Finished, run
+from gram.data.ffmpeg import Finished, run
 from gram.data.status import Status
-
-SAMPLE_RATE_HZ = 16_000
-"""Sample rate of the sound that is kept: what the audio encoders were trained on."""
 
 CHROMA = "420"
 """JPEG chroma subsampling: that of nearly every video, 30 percent faster to decode than 444."""
 
-_TIMES, _KEPT_TIMES, _SOUND = "times.txt", "kept.txt", "sound.s16"
-"""Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""
-
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _CUT = re.compile(r"partial file|ended prematurely|[Tt]runcated")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipSource:
-    """What is decoded.
-
-    Attributes:
-        media: The file.
-        video_stream: Number of its stream that is the picture.
-        audio_stream: Number of its stream that is the sound; None if there is none.
-        start_seconds: Where the clip starts in the file; None: at the file's start.
-        end_seconds: Where the clip ends in the file; None: at the file's end.
-        duration_seconds: Length of the clip's picture.
-    """
-
-    media: Path
-    video_stream: int
-    audio_stream: int | None
-    start_seconds: float | None
-    end_seconds: float | None
-    duration_seconds: float
-
-    @property
-    def is_part(self) -> bool:
-        """Whether the clip is a part of a longer file."""
-        return self.start_seconds is not None or self.end_seconds is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,101 +90,11 @@ def decode_clip(source: ClipSource, settings: ExtractionConfig, *, program: Path
         if finished.returncode == 0:
             decoded = _collect(folder, jpegs, finished, source=source, settings=settings)
         else:
-            decoded = _failure(finished, source, limit_seconds)
-        if decoded.status is not Status.OK:
             _check_space(finished, folder)
+            decoded = _failure(finished, source, limit_seconds, program=program)
+        if decoded.status is not Status.OK:
+            _check_space(finished, folder)  # ffmpeg does not mind if its list of times is short
     return decoded
-
-
-# --- the command -----------------------------------------------------------------------------
-
-
-def decode_command(
-    source: ClipSource, settings: ExtractionConfig, *, program: Path
-) -> list[str | Path]:
-    """Build the ffmpeg call: pictures to standard output, sound and times to files.
-
-    Any damage ends it (``-xerror``): without, ffmpeg reports success on files that are cut or
-    have flipped bytes, and gives smeared frames.
-    """
-    part = {}
-    if source.is_part:
-        part = {"ss": source.start_seconds or 0.0, "t": source.duration_seconds}
-    stream = ffmpeg.input(
-        f"file:{source.media.absolute()}",
-        format_whitelist=FORMAT_WHITELIST,
-        protocol_whitelist=PROTOCOL_WHITELIST,
-        threads=1,
-        **{"reinit_filter:v": 0},  # a change of size would start the choice anew; it is stretched
-        **part,
-    )
-    frames = ffmpeg.output(
-        _choose_frames(stream[str(source.video_stream)], source, settings),
-        "pipe:1",
-        format="image2pipe",
-        vcodec="ppm",  # each picture states its size, which rotation and pixel shape decide
-        pix_fmt="rgb24",
-        fps_mode="passthrough",
-        threads=1,
-    )
-    outputs = [frames]
-    if source.audio_stream is not None:
-        sound = ffmpeg.output(
-            stream[str(source.audio_stream)],
-            _SOUND,
-            format="s16le",  # floats come 3 dB louder from stereo
-            ac=1,
-            ar=SAMPLE_RATE_HZ,
-            af="aresample=async=1:first_pts=0",  # holes and a late start stay where they are
-            t=settings.max_seconds,
-        )
-        outputs.append(sound)
-    quiet = ["-nostdin", "-hide_banner", "-loglevel", "error", "-xerror"]
-    arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
-    return [program, *quiet, "-filter_complex_threads", "1", *arguments]
-
-
-def _choose_frames(
-    stream: ffmpeg.nodes.FilterableStream, source: ClipSource, settings: ExtractionConfig
-) -> ffmpeg.nodes.FilterableStream:
-    """Keep one frame a time bin, and the first one for clips that have no other; scale them."""
-    origin = "0" if source.is_part else "start_t"
-    last = settings.frames_per_clip - 1
-    per_second = settings.frames_per_clip / source.duration_seconds
-    bins = [f"min({last},floor(({t}-{origin})*{per_second}-0.5+1e-6))" for t in ("t", "prev_t")]
-    wide, high = "iw*sar", "ih"
-    scale = f"min(1,{settings.short_side}/min({wide},{high}))"
-    return (
-        # The filter prints only frames that carry a note.
-        stream.filter("metadata", mode="add", key="gram", value="1")
-        .filter("metadata", mode="print", file=_TIMES)
-        .filter("select", f"if(isnan(prev_t),1,gt({bins[0]},{bins[1]}))")
-        .filter("metadata", mode="print", file=_KEPT_TIMES)
-        .filter(
-            "scale",
-            w=f"2*max(1,round({wide}*{scale}/2))",
-            h=f"2*max(1,round({high}*{scale}/2))",
-        )
-        .filter("setsar", 1)
-    )
-
-
-def bin_of(seconds: float, settings: ExtractionConfig, source: ClipSource) -> int:
-    """Give the last bin whose center lies at or before a time; -1 before the first center."""
-    bins = settings.frames_per_clip
-    found = math.floor(seconds * bins / source.duration_seconds - 0.5 + 1e-6)
-    return min(bins - 1, found)
-
-
-def reachable_bins(num_frames: int, bins: int) -> int:
-    """Give how many of the time bins a clip of evenly spaced frames hits; at least 1.
-
-    Example:
-        >>> reachable_bins(3, 32), reachable_bins(16, 8), reachable_bins(1, 32)
-        (2, 8, 1)
-    """
-    found = {math.floor(n * bins / num_frames - 0.5 + 1e-6) for n in range(num_frames)}
-    return max(1, len(found - {-1}))
 
 
 # --- what came out ---------------------------------------------------------------------------
@@ -233,7 +116,7 @@ def _read_times(path: Path) -> list[float]:
     """Read frame times, in seconds from the start of the file or of the part."""
     if not path.exists():
         return []
-    return [float(text) for text in re.findall(r"pts_time:([-+.\w]+)", path.read_text())]
+    return [float(text) for text in re.findall(r"pts_time:(-?[.\de+-]+)\n", path.read_text())]
 
 
 def _read_sound(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
@@ -262,9 +145,9 @@ def _collect(
     settings: ExtractionConfig,
 ) -> Decoded:
     """Put together what ffmpeg left in the folder and in the pipe, and check it."""
-    times = _read_times(folder / _TIMES)
-    kept_times = _read_times(folder / _KEPT_TIMES)
-    samples_n = _read_sound(folder / _SOUND)
+    times = _read_times(folder / TIMES_FILE)
+    kept_times = _read_times(folder / KEPT_TIMES_FILE)
+    samples_n = _read_sound(folder / SOUND_FILE)
     if len(jpegs) != len(kept_times):
         reason = f"{source.media.name} gave {len(jpegs)} pictures for {len(kept_times)} frames"
         return Decoded(status=Status.UNREADABLE, reason=reason)
@@ -307,16 +190,28 @@ def _check_frames(
     return Decoded(status=Status.TRUNCATED, reason=reason)
 
 
-def _failure(finished: Finished, source: ClipSource, limit_seconds: float) -> Decoded:
+def _failure(
+    finished: Finished, source: ClipSource, limit_seconds: float, *, program: Path
+) -> Decoded:
     """Give the result of a clip on which ffmpeg failed."""
     name = source.media.name
     if finished.is_timed_out:
         reason = f"{name} took longer than {limit_seconds:g} s (extraction.timeout_seconds)"
         return Decoded(status=Status.TIMEOUT, reason=reason)
+    # ffmpeg 6 and later decode the streams at once and stop at the first error of any, so what
+    # they say differs from time to time. Each stream alone says the same always.
+    what = "cannot be decoded"
+    for stream, part in ((source.video_stream, "picture"), (source.audio_stream, "sound")):
+        if stream is None:
+            continue
+        alone = run(check_command(source, stream, program=program), timeout_seconds=limit_seconds)
+        if alone.returncode != 0 and not alone.is_timed_out:
+            finished, what = alone, f"has a damaged {part}"
+            break
     said = finished.last_message.replace(f"file:{source.media.absolute()}: ", "")
     is_cut = any(_CUT.search(message) for message in finished.messages)
     status = Status.TRUNCATED if is_cut else Status.UNREADABLE
-    return Decoded(status=status, reason=f"{name} cannot be decoded: {said}")
+    return Decoded(status=status, reason=f"{name} {what}: {said}")
 
 
 def _check_space(finished: Finished, folder: Path) -> None:

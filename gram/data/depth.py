@@ -110,7 +110,7 @@ def _add_depth(
     tar: tarfile.TarFile, row: Row, settings: ExtractionConfig, *, file_seconds: float | None
 ) -> Row:
     """Add one clip's maps to the tar and give its row of the table."""
-    result: Row = {"clip_id": row["clip_id"]}
+    result: Row = {"clip_id": row["clip_id"], "status": None}
     if row["status"] != Status.OK:
         return result
     path = _depth_path(row)
@@ -154,10 +154,9 @@ def depth_jpegs(path: Path, settings: ExtractionConfig, *, span: Span) -> list[b
         ValueError: If the file is no such array, or a map that is kept holds values that are not
             finite. See also ``BROKEN``.
     """
-    maps_thw = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(maps_thw, np.ndarray) or maps_thw.dtype.kind not in "iuf":
-        kind = maps_thw.dtype if isinstance(maps_thw, np.ndarray) else "an archive of arrays"
-        raise ValueError(f"it holds {kind}, where whole or floating numbers are needed")
+    maps_thw = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+    if maps_thw.dtype.kind not in "iuf":
+        raise ValueError(f"it holds {maps_thw.dtype}, where whole or floating numbers are needed")
     if maps_thw.ndim != 3 or 0 in maps_thw.shape:
         raise ValueError(f"it has shape {maps_thw.shape}, where (maps, height, width) is needed")
     chosen = choose_maps(len(maps_thw), settings.frames_per_clip, span=span)

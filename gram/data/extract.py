@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from gram.config import ExtractionConfig
-from gram.data.decode import ClipSource, Decoded, decode_clip
+from gram.data.decode import Decoded, decode_clip
+from gram.data.decode_command import ClipSource
 from gram.data.disk import full_disk_explained
 from gram.data.ffmpeg import ffmpeg_version, find_ffmpeg
 from gram.data.status import Stage, Status

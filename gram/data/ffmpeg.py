@@ -34,6 +34,7 @@ MAX_LINES = 200
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _USELESS = re.compile(
     r"^(Conversion failed!|Error opening (input|output) files?\b.*|Nothing was written into .*"
+    r"|.*\bError (submitting a? ?packet to|processing packet in) decoder\b.*"
     r"|.*\b(Task finished with error code|Terminating thread with return code)\b.*)$"
 )
 
@@ -77,7 +78,7 @@ def find_ffmpeg() -> Path:
             )
         return Path(named).absolute()
     if on_path := shutil.which("ffmpeg"):
-        return Path(on_path)
+        return Path(on_path).absolute()
     try:
         return Path(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:

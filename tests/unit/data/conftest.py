@@ -1,5 +1,6 @@
 """Media files that ffmpeg makes, and the way from annotations to extracted clips."""
 
+import io
 import json
 import subprocess
 import tarfile
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from gram.config import ExtractionConfig
 from gram.data.annotations import make_clips
@@ -74,6 +76,13 @@ class Chunk:
         return [
             content[end - size : end] for size, end in zip(record["jpgs_sizes"], ends, strict=True)
         ]
+
+    def sound(self, clip_id: str) -> np.ndarray:
+        """Give the samples of a clip."""
+        member = self.members[f"{self.rows[clip_id]['key']}.flac"]
+        samples, rate = soundfile.read(io.BytesIO(member), dtype="int16")
+        assert rate == 16000
+        return np.asarray(samples)
 
     def record(self, clip_id: str) -> dict[str, Any]:
         """Give the record of a clip."""

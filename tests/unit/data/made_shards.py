@@ -1,0 +1,196 @@
+"""Chunks of clips as the stages before the shards leave them, drawn here without ffmpeg.
+
+Frame number n of a clip is of the one gray level 10 n + 20; depth map n of T has a left half of 0
+and a right half of n + 1; the sound is a tone.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import soundfile
+
+from gram.config import ExtractionConfig, ShardsConfig
+from gram.data.depth import read_depth
+from gram.data.shards import index_shards, pack_shard
+from gram.data.status import Stage, Status
+from gram.data.subtitles import read_subtitles
+from gram.data.tables import EXTRACTION, PROBE, Row, write_rows
+from gram.data.tars import add_member, open_archive
+
+HEIGHT, WIDTH = 24, 32
+SAMPLE_RATE_HZ = 16_000
+
+SETTINGS = ExtractionConfig(frames_per_clip=8, short_side=24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeClip:
+    """One clip; what it lacks is None."""
+
+    clip_id: str
+    split: str = "train"
+    captions: tuple[str, ...] = ("a clip",)
+    subtitle: str | None = None
+    frames: int = 8
+    sound_seconds: float | None = 1.0
+    depth_maps: int | None = 4
+    status: Status = Status.OK
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files that are packed, below one folder."""
+
+    folder: Path
+
+    @property
+    def extracted(self) -> Path:
+        """Tar of frames and sound."""
+        return self.folder / "clips.tar"
+
+    @property
+    def extraction_table(self) -> Path:
+        """Table of extraction."""
+        return self.folder / "extraction.parquet"
+
+    @property
+    def probed(self) -> Path:
+        """Table of probing."""
+        return self.folder / "probe.parquet"
+
+    @property
+    def subtitles(self) -> Path:
+        """Table of subtitles."""
+        return self.folder / "subtitles.parquet"
+
+    @property
+    def depth(self) -> Path:
+        """Tar of depth."""
+        return self.folder / "depth.tar"
+
+    @property
+    def depth_table(self) -> Path:
+        """Table of depth."""
+        return self.folder / "depth.parquet"
+
+
+def gray_of(number: int) -> int:
+    """Gray level of a frame."""
+    return 10 * number + 20
+
+
+def frame_jpeg(number: int) -> bytes:
+    """Make the JPEG of one frame."""
+    picture = np.full((HEIGHT, WIDTH, 3), gray_of(number), np.uint8)
+    jpeg: bytes = simplejpeg.encode_jpeg(picture, 95, "RGB", "420")
+    return jpeg
+
+
+def tone(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    """Give the samples of a sound."""
+    time_n = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    return (8000 * np.sin(2 * np.pi * (300 + 200 * time_n) * time_n)).astype(np.int16)
+
+
+def flac_of(seconds: float) -> bytes:
+    """Make the FLAC file of a sound."""
+    file = io.BytesIO()
+    soundfile.write(file, tone(seconds), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def row_of(clip: MadeClip, number: int, media: Path) -> Row:
+    """Give the row of a clip in the extraction table; the probe table is a part of it."""
+    row: Row = {
+        "key": f"{number:08d}",
+        "clip_id": clip.clip_id,
+        "source_id": clip.clip_id,
+        "split": clip.split,
+        "captions": list(clip.captions),
+        "subtitle": clip.subtitle,
+        "media": str(media / f"{clip.clip_id}.mp4"),
+        "status": clip.status,
+        "duration_seconds": 1.0,
+    }
+    if clip.status is not Status.OK:
+        return row | {"stage": Stage.PROBE, "reason": f"{clip.clip_id} is {clip.status}"}
+    return row | {
+        "has_audio": clip.sound_seconds is not None,
+        "frames": clip.frames,
+        "audio_seconds": clip.sound_seconds or 0.0,
+        "ffmpeg_version": "5.1",
+    }
+
+
+def write_inputs(folder: Path, clips: Sequence[tuple[int, MadeClip]]) -> Inputs:
+    """Write all that is packed of some clips, given with their numbers in the clips table."""
+    inputs, media = Inputs(folder), folder / "media"
+    media.mkdir(parents=True, exist_ok=True)
+    rows = [row_of(clip, number, media) for number, clip in clips]
+    write_rows(inputs.extraction_table, rows, schema=EXTRACTION)
+    write_rows(inputs.probed, rows, schema=PROBE)
+    with open_archive(inputs.extracted) as tar:
+        for number, clip in clips:
+            if clip.status is not Status.OK:
+                continue
+            jpegs = [frame_jpeg(frame) for frame in range(clip.frames)]
+            add_member(tar, f"{number:08d}.jpgs", b"".join(jpegs))
+            if clip.sound_seconds is not None:
+                add_member(tar, f"{number:08d}.flac", flac_of(clip.sound_seconds))
+            record = {"clip_id": clip.clip_id, "jpgs_sizes": [len(jpeg) for jpeg in jpegs]}
+            add_member(tar, f"{number:08d}.json", json.dumps(record).encode())
+    for _, clip in clips:
+        if clip.depth_maps is not None:
+            maps_thw = np.zeros((clip.depth_maps, HEIGHT, WIDTH))
+            maps_thw[:, :, WIDTH // 2 :] = np.arange(1, clip.depth_maps + 1)[:, None, None]
+            np.save(media / f"{clip.clip_id}.depth.npy", maps_thw)
+    read_subtitles(inputs.probed, inputs.subtitles)
+    read_depth(SETTINGS, probed=inputs.probed, archive=inputs.depth, table=inputs.depth_table)
+    return inputs
+
+
+def pack(inputs: Inputs, shard: Path) -> Path:
+    """Pack a shard and give the path of its index."""
+    index = shard.with_suffix(".parquet")
+    pack_shard(
+        extracted=inputs.extracted,
+        extraction_table=inputs.extraction_table,
+        subtitles=inputs.subtitles,
+        depth=inputs.depth,
+        depth_table=inputs.depth_table,
+        shard=shard,
+        index=index,
+    )
+    return index
+
+
+def pack_chunks(folder: Path, clips: Sequence[MadeClip], *, chunks: int = 1) -> list[Path]:
+    """Pack clips into shards, dealt out in turn; give the shards, in ``folder / "shards"``."""
+    shards = [folder / "shards" / f"{chunk:04d}.tar" for chunk in range(chunks)]
+    numbered = list(enumerate(clips))
+    for chunk, shard in enumerate(shards):
+        pack(write_inputs(folder / f"{chunk:04d}", numbered[chunk::chunks]), shard)
+    return shards
+
+
+def join(shards: Sequence[Path], settings: ShardsConfig | None = None) -> Path:
+    """Join the indexes of some shards and give the path of the index; the manifest is beside it."""
+    folder = shards[0].parent
+    index_shards(
+        settings or ShardsConfig(),
+        indexes=[shard.with_suffix(".parquet") for shard in shards],
+        shards=shards,
+        output=folder / "index.parquet",
+        manifest=folder / "manifest.json",
+    )
+    return folder / "index.parquet"
+
+
+def make_index(folder: Path, clips: Sequence[MadeClip], *, chunks: int = 1) -> Path:
+    """Pack clips into shards and give the path of their index."""
+    return join(pack_chunks(folder, clips, chunks=chunks))

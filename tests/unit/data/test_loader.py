@@ -1,0 +1,574 @@
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gram.config import InputsConfig
+from gram.data.clip_index import read_index, select_clips
+from gram.data.loader import ClipDataset, batches, epoch_order, evaluation_batches
+from gram.data.status import Status
+from gram.data.vocabulary import SPECIAL, WordPieces
+from gram.types import ITEM_MODALITIES, Batch, Modality
+from tests.unit.data.made_shards import MadeClip, gray_of, make_index, tone
+
+VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
+
+PIECES = WordPieces((*SPECIAL, *"0123456789", "clip", "hello", "caption"))
+
+INPUTS = InputsConfig(
+    image_pixels=16,
+    train_frames=2,
+    test_frames=4,
+    audio_frames=32,
+    transform="squash",
+    missing="mask",
+)
+
+ALL = tuple(
+    MadeClip(clip_id=f"clip{n}", captions=tuple(f"caption {k}" for k in range(5)), subtitle="hello")
+    for n in range(10)
+)
+
+MIXED = (
+    MadeClip(clip_id="whole", subtitle="hello"),
+    MadeClip(clip_id="silent", sound_seconds=None, subtitle="hello"),
+    MadeClip(clip_id="flat", depth_maps=None, subtitle="hello"),
+    MadeClip(clip_id="wordless"),
+    MadeClip(clip_id="bare", sound_seconds=None, depth_maps=None),
+    MadeClip(clip_id="lost", status=Status.NOT_FOUND),
+    MadeClip(clip_id="cut", status=Status.TRUNCATED),
+    MadeClip(clip_id="other", split="test"),
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Index of ten clips that have everything, in three shards."""
+    return make_index(tmp_path_factory.mktemp("whole"), ALL, chunks=3)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Index of clips that lack this and that."""
+    return make_index(tmp_path_factory.mktemp("mixed"), MIXED, chunks=2)
+
+
+def dataset(
+    index: Path,
+    inputs: InputsConfig = INPUTS,
+    *,
+    modalities: Sequence[Modality] = ITEM_MODALITIES,
+    is_training: bool = True,
+    seed: int = 0,
+    cache_mib: int = 0,
+) -> ClipDataset:
+    selection = select_clips(
+        read_index(index), split="train", modalities=modalities, missing=inputs.missing
+    )
+    return ClipDataset(
+        selection.rows,
+        folder=index.parent,
+        inputs=inputs,
+        modalities=modalities,
+        pieces=PIECES,
+        is_training=is_training,
+        seed=seed,
+        cache_mib=cache_mib,
+    )
+
+
+def with_inputs(**settings: object) -> InputsConfig:
+    return INPUTS.model_copy(update=settings)
+
+
+def epoch(data: ClipDataset, number: int = 0, **options: int) -> list[Batch]:
+    return list(batches(data, batch_size=3, seed=0, epoch=number, **options))
+
+
+def flat(batch: Batch) -> list[object]:
+    """All that a batch holds, as plain values that can be compared."""
+    texts = [batch.caption, batch.subtitle]
+    tensors = [batch.video_bfchw, batch.depth_bfchw, batch.audio_bctm, *batch.present.values()]
+    tensors += [tensor for text in texts if text for tensor in (text.ids_bl, text.mask_bl)]
+    return [batch.clip_ids, *(None if one is None else one.tolist() for one in tensors)]
+
+
+def same(some: Sequence[Batch], others: Sequence[Batch]) -> bool:
+    return [flat(batch) for batch in some] == [flat(batch) for batch in others]
+
+
+def gray_levels(data: ClipDataset, row: int = 0, number: int = 0) -> list[int]:
+    """Gray levels of the frames of a sample: they tell which ones they are."""
+    video_fchw = data.sample(row, epoch=number).video_fchw
+    assert video_fchw is not None
+    return [int(frame.float().mean().round()) for frame in video_fchw]
+
+
+# --- which clips -----------------------------------------------------------------------------
+
+
+def counts(index: Path, missing: str, *modalities: Modality) -> dict[str, int]:
+    table = read_index(index)
+    if missing == "drop":
+        return select_clips(table, split="train", modalities=modalities, missing="drop").counts
+    return select_clips(table, split="train", modalities=modalities, missing="mask").counts
+
+
+def used(index: Path, missing: str, *modalities: Modality) -> list[str]:
+    data = dataset(index, with_inputs(missing=missing), modalities=modalities)
+    return [data.sample(row, epoch=0).clip_id for row in range(len(data))]
+
+
+def test_dropping_leaves_out_clips_that_lack_a_modality(mixed: Path) -> None:
+    assert used(mixed, "drop", VIDEO, AUDIO, DEPTH) == ["whole", "wordless"]
+
+
+def test_dropping_keeps_a_clip_without_a_subtitle(mixed: Path) -> None:
+    assert used(mixed, "drop", VIDEO, SUBTITLE) == ["whole", "silent", "flat", "wordless", "bare"]
+
+
+def test_masking_keeps_clips_that_lack_a_modality(mixed: Path) -> None:
+    clips = used(mixed, "mask", VIDEO, AUDIO, SUBTITLE, DEPTH)
+    assert clips == ["whole", "silent", "flat", "wordless", "bare"]
+
+
+def test_dropped_clips_are_counted_once_each(mixed: Path) -> None:
+    assert counts(mixed, "drop", VIDEO, AUDIO, SUBTITLE, DEPTH) == {
+        "rows": 7,
+        "unusable": 2,
+        "without audio": 2,
+        "without depth": 1,
+        "used": 2,
+    }
+
+
+def test_the_counts_of_dropping_add_up(mixed: Path) -> None:
+    found = counts(mixed, "drop", VIDEO, AUDIO, DEPTH)
+    assert found.pop("rows") == sum(found.values())
+
+
+def test_masked_clips_are_used_and_counted_by_what_they_lack(mixed: Path) -> None:
+    assert counts(mixed, "mask", VIDEO, AUDIO, SUBTITLE, DEPTH) == {
+        "rows": 7,
+        "unusable": 2,
+        "used": 5,
+        "used without audio": 2,
+        "used without subtitle": 2,
+        "used without depth": 2,
+    }
+
+
+def test_a_clip_without_any_modality_of_the_run_is_left_out_under_mask(mixed: Path) -> None:
+    assert counts(mixed, "mask", AUDIO, DEPTH) == {
+        "rows": 7,
+        "unusable": 2,
+        "without any modality": 1,
+        "used": 4,
+        "used without audio": 1,
+        "used without depth": 1,
+    }
+
+
+def test_a_clip_without_any_modality_of_the_run_is_left_out_under_drop(mixed: Path) -> None:
+    assert counts(mixed, "drop", SUBTITLE) == {
+        "rows": 7,
+        "unusable": 2,
+        "without any modality": 2,
+        "used": 3,
+    }
+
+
+def test_a_clip_without_a_caption_is_left_out(tmp_path: Path) -> None:
+    clips = [MadeClip(clip_id="a"), MadeClip(clip_id="b", captions=())]
+    found = counts(make_index(tmp_path, clips), "mask", VIDEO)
+    assert found == {"rows": 2, "unusable": 0, "without caption": 1, "used": 1}
+
+
+def test_selected_rows_keep_the_order_of_the_clips_table(whole: Path) -> None:
+    rows = select_clips(read_index(whole), split="train", modalities=[VIDEO], missing="drop").rows
+    assert rows["clip_id"].tolist() == [clip.clip_id for clip in ALL]
+
+
+def test_an_unknown_split_is_named_with_those_there_are(mixed: Path) -> None:
+    with pytest.raises(ValueError, match="no clip of the split 'val'; it has: test, train"):
+        select_clips(read_index(mixed), split="val", modalities=[VIDEO], missing="drop")
+
+
+def test_an_empty_selection_names_counts_and_what_to_do(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [MadeClip(clip_id="a", sound_seconds=None)])
+    said = (
+        r"no clip of the split 'train' is left \(rows 1, unusable 0, without audio 1, used 0\)"
+        r".*set inputs\.missing to mask"
+    )
+    with pytest.raises(ValueError, match=said):
+        select_clips(read_index(index), split="train", modalities=[AUDIO], missing="drop")
+
+
+def test_an_absent_index_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no index of shards at .*index\.parquet"):
+        read_index(tmp_path / "index.parquet")
+
+
+# --- one clip --------------------------------------------------------------------------------
+
+
+def test_evaluation_takes_the_middle_frame_of_each_segment(whole: Path) -> None:
+    data = dataset(whole, is_training=False)
+    assert gray_levels(data) == [gray_of(number) for number in (0, 2, 4, 6)]
+
+
+def test_training_takes_one_frame_of_each_segment(whole: Path) -> None:
+    data = dataset(whole)
+    seen = [gray_levels(data, number=number) for number in range(40)]
+    halves = [set(range(4)), set(range(4, 8))]
+    found = [{(level - 20) // 10 for level in column} for column in zip(*seen, strict=True)]
+    assert found == halves
+
+
+def test_a_clip_of_few_frames_repeats_them(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [MadeClip(clip_id="short", frames=2)])
+    data = dataset(index, is_training=False)
+    assert gray_levels(data) == [gray_of(0), gray_of(0), gray_of(1), gray_of(1)]
+
+
+def test_frames_and_depth_maps_are_chosen_by_the_same_draw(whole: Path) -> None:
+    data = dataset(whole, with_inputs(train_frames=4))
+    for number in range(5):
+        sample = data.sample(0, epoch=number)
+        assert sample.depth_fchw is not None
+        near = [round(float(one[..., -4:].float().mean()) * 4 / 255) for one in sample.depth_fchw]
+        assert near == [1, 2, 3, 4]
+
+
+def test_training_draws_among_all_captions(whole: Path) -> None:
+    data = dataset(whole)
+    found = {data.sample(0, epoch=number).caption for number in range(60)}
+    assert found == set(ALL[0].captions)
+
+
+def test_evaluation_takes_the_first_caption(whole: Path) -> None:
+    assert dataset(whole, is_training=False).sample(3, epoch=7).caption == "caption 0"
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_caption_can_be_asked_for(whole: Path, is_training: bool) -> None:
+    data = dataset(whole, is_training=is_training)
+    assert data.sample(0, epoch=0, caption=3).caption == "caption 3"
+
+
+def test_the_other_draws_do_not_depend_on_the_caption(whole: Path) -> None:
+    data = dataset(whole)
+    some, other = (data.sample(0, epoch=4, caption=caption) for caption in (0, 3))
+    assert torch.equal(some.video_fchw, other.video_fchw)  # type: ignore[arg-type]
+
+
+def test_runs_of_other_modalities_draw_the_same_frames(whole: Path) -> None:
+    alone, together = dataset(whole, modalities=[VIDEO]), dataset(whole)
+    assert gray_levels(alone, number=5) == gray_levels(together, number=5)
+
+
+def test_training_draws_among_all_slices_of_sound(whole: Path) -> None:
+    data = dataset(whole, with_inputs(audio_frames=16))  # 98 frames: seven slices
+    banks = [data.sample(0, epoch=number).audio_ctm for number in range(60)]
+    assert len({tuple(bank.flatten().tolist()) for bank in banks if bank is not None}) == 7
+
+
+def test_evaluation_takes_the_middle_slice_of_sound(whole: Path) -> None:
+    from gram.data.transforms import filter_bank
+
+    bank = dataset(whole, is_training=False).sample(0, epoch=0).audio_ctm
+    start = 32 * 160  # 98 frames: four slices, of which the second is the middle
+    wanted = filter_bank(tone(1.0)[start : start + 31 * 160 + 400], INPUTS)
+    assert torch.equal(bank, wanted.unsqueeze(0))  # type: ignore[arg-type]
+
+
+def test_random_crops_differ_between_epochs(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [MadeClip(clip_id="a")])
+    data = dataset(index, with_inputs(transform="crop_flip"), modalities=[DEPTH])
+    # The right half is near, so a flip shows.
+    near = {bool(_depth(data, number)[..., 0].float().mean() > 40) for number in range(20)}
+    assert near == {True, False}
+
+
+def _depth(data: ClipDataset, number: int) -> torch.Tensor:
+    depth_fchw = data.sample(0, epoch=number).depth_fchw
+    assert depth_fchw is not None
+    return depth_fchw
+
+
+# --- batches ---------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_batches(whole: Path) -> None:
+    assert same(epoch(dataset(whole)), epoch(dataset(whole)))
+
+
+def test_another_seed_gives_another_order() -> None:
+    orders = [tuple(epoch_order(50, seed=seed, epoch=0)) for seed in range(5)]
+    assert len(set(orders)) == 5
+
+
+def test_another_seed_gives_other_frames(whole: Path) -> None:
+    levels = [[gray_levels(dataset(whole, seed=seed), row) for row in range(10)] for seed in (0, 1)]
+    assert levels[0] != levels[1]
+
+
+def test_epochs_differ_in_order(whole: Path) -> None:
+    data = dataset(whole)
+    orders = [[clip for one in epoch(data, number) for clip in one.clip_ids] for number in (0, 1)]
+    assert orders[0] != orders[1]
+
+
+def test_epochs_differ_in_frames(whole: Path) -> None:
+    data = dataset(whole)
+    levels = [[gray_levels(data, row, number) for row in range(10)] for number in (0, 1)]
+    assert levels[0] != levels[1]
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3, 4])
+def test_going_on_after_some_batches_gives_the_same_rest(whole: Path, start: int) -> None:
+    assert same(epoch(dataset(whole), 2, start=start), epoch(dataset(whole), 2)[start:])
+
+
+def test_skipped_batches_are_not_read(whole: Path, tmp_path: Path) -> None:
+    data = dataset(whole)
+    rest = batches(data, batch_size=3, seed=0, epoch=0, start=3)
+    assert list(rest) == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_give_the_same_batches(whole: Path, workers: int) -> None:
+    assert same(epoch(dataset(whole), workers=workers), epoch(dataset(whole)))
+
+
+@pytest.mark.parametrize("transform", ["squash", "crop_flip"])
+@pytest.mark.parametrize("cache_mib", [1, 64])
+def test_keeping_decoded_clips_changes_no_batch(
+    whole: Path, cache_mib: int, transform: str
+) -> None:
+    inputs = with_inputs(transform=transform)
+    kept, fresh = dataset(whole, inputs, cache_mib=cache_mib), dataset(whole, inputs)
+    for number in range(3):
+        assert same(epoch(kept, number), epoch(fresh, number))
+
+
+def test_kept_clips_are_not_read_again(tmp_path: Path) -> None:
+    index = make_index(tmp_path, ALL[:1])
+    data = dataset(index, with_inputs(train_frames=8), cache_mib=64)
+    first = data.sample(0, epoch=0, caption=0)
+    for number in range(20):  # until every slice of sound was drawn
+        data.sample(0, epoch=number)
+    (index.parent / "0000.tar").unlink()
+    again = data.sample(0, epoch=0, caption=0)
+    assert torch.equal(again.video_fchw, first.video_fchw)  # type: ignore[arg-type]
+
+
+def test_memory_for_kept_clips_is_bounded(whole: Path) -> None:
+    data = dataset(whole, with_inputs(audio_frames=1024), cache_mib=1)  # 256 KiB a clip
+    for row in range(10):
+        data.sample(row, epoch=0)
+    held = data._reader._cache._held.values()
+    assert 2**19 < sum(tensor.nbytes for tensor in held) <= 2**20
+
+
+def test_an_epoch_drops_the_ragged_end(whole: Path) -> None:
+    assert [len(batch.clip_ids) for batch in epoch(dataset(whole))] == [3, 3, 3]
+
+
+def test_an_epoch_takes_no_clip_twice(whole: Path) -> None:
+    clips = [clip for batch in epoch(dataset(whole)) for clip in batch.clip_ids]
+    assert len(set(clips)) == 9
+
+
+def test_fewer_clips_than_a_batch_are_one_batch(whole: Path) -> None:
+    data = dataset(whole)
+    assert [len(b.clip_ids) for b in batches(data, batch_size=64, seed=0, epoch=0)] == [10]
+
+
+def test_evaluation_gives_all_clips_in_order(whole: Path) -> None:
+    data = dataset(whole, is_training=False)
+    clips = [clip for batch in evaluation_batches(data, batch_size=4) for clip in batch.clip_ids]
+    assert clips == [clip.clip_id for clip in ALL]
+
+
+def test_the_last_evaluation_batch_may_be_smaller(whole: Path) -> None:
+    data = dataset(whole, is_training=False)
+    assert [len(b.clip_ids) for b in evaluation_batches(data, batch_size=4)] == [4, 4, 2]
+
+
+def test_an_order_holds_every_clip_once() -> None:
+    assert sorted(epoch_order(100, seed=3, epoch=4)) == list(range(100))
+
+
+def test_a_reader_that_stops_early_ends_its_threads(whole: Path) -> None:
+    stream = batches(dataset(whole), batch_size=1, seed=0, epoch=0, workers=2)
+    assert len(list(itertools.islice(stream, 2))) == 2
+    stream.close()  # type: ignore[attr-defined]
+    assert list(stream) == []
+
+
+# --- what stands in a batch ------------------------------------------------------------------
+
+
+def mixed_batch(mixed: Path, missing: str = "mask") -> Batch:
+    data = dataset(mixed, with_inputs(missing=missing), is_training=False)
+    (batch,) = evaluation_batches(data, batch_size=9)
+    return batch
+
+
+def test_a_batch_has_the_promised_shapes(whole: Path) -> None:
+    batch = epoch(dataset(whole, with_inputs(audio_clips=3, mel_bins=32)))[0]
+    tensors = [batch.video_bfchw, batch.depth_bfchw, batch.audio_bctm]
+    assert [(tuple(one.shape), one.dtype) for one in tensors if one is not None] == [
+        ((3, 2, 3, 16, 16), torch.uint8),
+        ((3, 2, 1, 16, 16), torch.uint8),
+        ((3, 3, 32, 32), torch.float32),
+    ]
+
+
+@pytest.mark.parametrize("transform", ["squash", "crop_flip"])
+@pytest.mark.parametrize("is_training", [True, False])
+def test_pictures_lie_in_memory_in_the_order_of_their_axes(
+    whole: Path, transform: str, is_training: bool
+) -> None:
+    data = dataset(whole, with_inputs(transform=transform), is_training=is_training)
+    batch = next(evaluation_batches(data, batch_size=2))
+    assert batch.video_bfchw is not None
+    assert batch.video_bfchw.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("modality", "wanted"),
+    [
+        (VIDEO, [True, True, True, True, True]),
+        (AUDIO, [True, False, True, True, False]),
+        (SUBTITLE, [True, True, True, False, False]),
+        (DEPTH, [True, True, False, True, False]),
+    ],
+)
+def test_a_batch_says_which_clip_has_what(
+    mixed: Path, modality: Modality, wanted: list[bool]
+) -> None:
+    assert mixed_batch(mixed).present[modality].tolist() == wanted
+
+
+def test_where_sound_is_missing_are_zeros(mixed: Path) -> None:
+    audio_bctm = mixed_batch(mixed).audio_bctm
+    assert audio_bctm is not None
+    is_zero = [float(bank.abs().max()) == 0 for bank in audio_bctm]
+    assert is_zero == [False, True, False, False, True]
+
+
+def test_where_depth_is_missing_are_zeros(mixed: Path) -> None:
+    depth_bfchw = mixed_batch(mixed).depth_bfchw
+    assert depth_bfchw is not None
+    assert [int(maps.max()) == 0 for maps in depth_bfchw] == [False, False, True, False, True]
+
+
+def test_a_missing_subtitle_is_encoded_as_an_empty_text(mixed: Path) -> None:
+    subtitle = mixed_batch(mixed).subtitle
+    assert subtitle is not None
+    assert subtitle.mask_bl.sum(dim=1).tolist() == [3, 3, 3, 2, 2]
+
+
+def test_a_blank_subtitle_counts_as_present_when_dropping(mixed: Path) -> None:
+    batch = mixed_batch(mixed, "drop")
+    assert batch.present[SUBTITLE].tolist() == [True, True]
+
+
+def test_a_batch_without_any_sound_still_has_its_input(mixed: Path) -> None:
+    data = dataset(mixed, is_training=False)
+    batch = data.batch([data.sample(1, epoch=0)])
+    assert batch.audio_bctm is not None
+    assert tuple(batch.audio_bctm.shape) == (1, 1, 32, 64)
+
+
+def test_pictures_stay_bytes_where_all_are_missing(mixed: Path) -> None:
+    data = dataset(mixed, is_training=False)
+    batch = data.batch([data.sample(2, epoch=0)])
+    assert batch.depth_bfchw is not None
+    assert batch.depth_bfchw.dtype == torch.uint8
+
+
+def test_inputs_that_the_run_does_not_use_are_none(whole: Path) -> None:
+    batch = epoch(dataset(whole, modalities=[VIDEO]))[0]
+    assert (batch.audio_bctm, batch.depth_bfchw, batch.subtitle) == (None, None, None)
+
+
+def test_only_modalities_of_the_run_are_said_to_be_present(whole: Path) -> None:
+    assert set(epoch(dataset(whole, modalities=[AUDIO, DEPTH]))[0].present) == {AUDIO, DEPTH}
+
+
+def test_rows_of_a_batch_belong_together(tmp_path: Path) -> None:
+    clips = [
+        MadeClip(clip_id=str(n), captions=(str(n),), subtitle=str(n), frames=n + 1)
+        for n in range(8)
+    ]
+    data = dataset(make_index(tmp_path, clips, chunks=2), with_inputs(train_frames=1))
+    for batch in epoch(data):
+        assert batch.caption is not None
+        assert batch.subtitle is not None
+        assert [batch.caption.ids_bl[:, 1].tolist(), batch.subtitle.ids_bl[:, 1].tolist()] == [
+            [len(SPECIAL) + int(clip) for clip in batch.clip_ids]
+        ] * 2
+
+
+# --- damage ----------------------------------------------------------------------------------
+
+
+def damaged(folder: Path, kind: str) -> ClipDataset:
+    """Change one byte of a member of a clip after its shard was indexed."""
+    index = make_index(folder, [MadeClip(clip_id="a", subtitle="x")])
+    row = read_index(index).iloc[0]
+    shard = index.parent / "0000.tar"
+    content = bytearray(shard.read_bytes())
+    content[int(row[f"{kind}_offset"]) + int(row[f"{kind}_size"]) // 2] ^= 1
+    shard.write_bytes(content)
+    return dataset(index)
+
+
+@pytest.mark.parametrize("kind", ["jpgs", "flac", "depths"])
+def test_a_changed_byte_is_noticed_with_shard_and_clip(tmp_path: Path, kind: str) -> None:
+    said = rf"clip 'a': the shard (.*0000\.tar) is damaged or another one: its {kind} have .*"
+    with pytest.raises(ValueError, match=said + r"delete \1 and run the workflow again"):
+        damaged(tmp_path, kind).sample(0, epoch=0)
+
+
+def test_a_cut_shard_is_noticed(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [MadeClip(clip_id="a")])
+    shard = index.parent / "0000.tar"
+    shard.write_bytes(shard.read_bytes()[:700])
+    with pytest.raises(ValueError, match=r"clip 'a': the shard .* is cut: its jpgs end after 188"):
+        dataset(index).sample(0, epoch=0)
+
+
+def test_an_absent_shard_is_noticed(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [MadeClip(clip_id="a")])
+    (index.parent / "0000.tar").unlink()
+    with pytest.raises(ValueError, match=r"clip 'a': the shard .*0000\.tar is not there; delete"):
+        dataset(index).sample(0, epoch=0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damage_ends_the_epoch(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(ValueError, match="is damaged"):
+        epoch(damaged(tmp_path, "jpgs"), workers=workers)
+
+
+def test_an_unused_modality_is_not_read(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [MadeClip(clip_id="a")])
+    shard = index.parent / "0000.tar"
+    row = read_index(index).iloc[0]
+    shard.write_bytes(shard.read_bytes()[: int(row["flac_offset"])])
+    assert dataset(index, modalities=[VIDEO]).sample(0, epoch=0).audio_ctm is None
+
+
+def test_very_short_sound_is_padded(tmp_path: Path) -> None:
+    index = make_index(tmp_path, [dataclasses.replace(ALL[0], sound_seconds=0.005)])
+    bank = dataset(index).sample(0, epoch=0).audio_ctm
+    assert bank is not None
+    assert np.isfinite(bank.numpy()).all()

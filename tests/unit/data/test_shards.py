@@ -1,0 +1,431 @@
+import dataclasses
+import io
+import json
+import logging
+import tarfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import simplejpeg
+import soundfile
+import webdataset
+
+from gram.config import ShardsConfig
+from gram.data import shard_index
+from gram.data.shard_index import INDEX
+from gram.data.shards import index_shards
+from gram.data.status import Status
+from gram.data.tables import EXTRACTION, Row, read_rows, write_rows
+from gram.data.tars import Archive, add_member, open_archive
+from gram.files import sha256_of
+from tests.unit.data.made_shards import (
+    MadeClip,
+    frame_jpeg,
+    join,
+    pack,
+    pack_chunks,
+    tone,
+    write_inputs,
+)
+
+CLIPS = (
+    MadeClip(clip_id="all", captions=("one", "zwei ü"), subtitle="hello"),
+    MadeClip(clip_id="silent", sound_seconds=None),
+    MadeClip(clip_id="lost", status=Status.NOT_FOUND),
+    MadeClip(clip_id="flat", depth_maps=None, subtitle=" "),
+)
+
+
+def packed(folder: Path, clips: Sequence[MadeClip] = CLIPS) -> Path:
+    """Pack clips into one shard."""
+    return pack_chunks(folder, clips)[0]
+
+
+def rows_of(shard: Path) -> dict[str, Row]:
+    return {row["clip_id"]: row for row in read_rows(shard.with_suffix(".parquet"))}
+
+
+def member(shard: Path, row: Row, kind: str) -> bytes:
+    """Cut a member out of a shard at the place that the index names."""
+    content = shard.read_bytes()
+    return content[row[f"{kind}_offset"] : row[f"{kind}_offset"] + row[f"{kind}_size"]]
+
+
+def samples_of(shard: Path) -> list[dict[str, Any]]:
+    """Read a shard as webdataset does."""
+    return list(webdataset.WebDataset(str(shard), shardshuffle=False))
+
+
+# --- a shard ---------------------------------------------------------------------------------
+
+
+def test_webdataset_reads_the_usable_clips_in_order(tmp_path: Path) -> None:
+    keys = [sample["__key__"] for sample in samples_of(packed(tmp_path))]
+    assert keys == ["00000000", "00000001", "00000003"]
+
+
+def test_webdataset_gives_each_clip_what_it_has(tmp_path: Path) -> None:
+    kinds = [
+        {name for name in sample if not name.startswith("__")}
+        for sample in samples_of(packed(tmp_path))
+    ]
+    everything = {"jpgs", "flac", "depths", "json"}
+    assert kinds == [everything, everything - {"flac"}, everything - {"depths"}]
+
+
+def test_the_record_says_what_the_clip_is(tmp_path: Path) -> None:
+    record = json.loads(samples_of(packed(tmp_path))[0]["json"])
+    assert {name: record[name] for name in ("clip_id", "split", "captions", "subtitle")} == {
+        "clip_id": "all",
+        "split": "train",
+        "captions": ["one", "zwei ü"],
+        "subtitle": "hello",
+    }
+
+
+def test_the_record_says_how_long_each_depth_map_is(tmp_path: Path) -> None:
+    sample = samples_of(packed(tmp_path))[0]
+    assert sum(json.loads(sample["json"])["depths_sizes"]) == len(sample["depths"])
+
+
+def test_frames_are_packed_as_they_were_extracted(tmp_path: Path) -> None:
+    shard = packed(tmp_path)
+    wanted = b"".join(frame_jpeg(number) for number in range(8))
+    assert member(shard, rows_of(shard)["silent"], "jpgs") == wanted
+
+
+def test_the_index_finds_the_sound(tmp_path: Path) -> None:
+    shard = packed(tmp_path)
+    flac = member(shard, rows_of(shard)["all"], "flac")
+    samples_n, _ = soundfile.read(io.BytesIO(flac), dtype="int16")
+    assert np.array_equal(samples_n, tone(1.0))
+
+
+def test_the_index_finds_each_depth_map(tmp_path: Path) -> None:
+    shard = packed(tmp_path)
+    row = rows_of(shard)["all"]
+    start = sum(row["depths_sizes"][:2])
+    jpeg = member(shard, row, "depths")[start : start + row["depths_sizes"][2]]
+    near = simplejpeg.decode_jpeg(jpeg, "GRAY")[:, -1]
+    assert round(float(near.mean())) == round(255 * 3 / 4)
+
+
+@pytest.mark.parametrize("kind", ["jpgs", "flac", "depths"])
+def test_the_index_knows_the_checksum_of_each_member(tmp_path: Path, kind: str) -> None:
+    shard = packed(tmp_path)
+    row = rows_of(shard)["all"]
+    assert zlib.crc32(member(shard, row, kind)) == row[f"{kind}_crc32"]
+
+
+def test_an_unusable_clip_keeps_its_row_with_status_stage_and_reason(tmp_path: Path) -> None:
+    row = rows_of(packed(tmp_path))["lost"]
+    assert [row[name] for name in ("status", "stage", "reason", "shard", "jpgs_offset")] == [
+        "not_found",
+        "probe",
+        "lost is not_found",
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clip_id", "wanted"),
+    [
+        ("all", [True, True, True, True]),
+        ("silent", [True, False, True, False]),
+        ("lost", [False, False, False, False]),
+        ("flat", [True, True, False, False]),
+    ],
+)
+def test_the_index_says_what_each_clip_has(
+    tmp_path: Path, clip_id: str, wanted: list[bool]
+) -> None:
+    row = rows_of(packed(tmp_path))[clip_id]
+    assert [row[f"has_{name}"] for name in ("video", "audio", "depth", "subtitle")] == wanted
+
+
+def test_the_index_says_why_a_clip_has_no_depth(tmp_path: Path) -> None:
+    row = rows_of(packed(tmp_path))["flat"]
+    assert (row["depth_status"], row["depth_reason"]) == (
+        "not_found",
+        "no flat.depth.npy beside the media",
+    )
+
+
+def test_the_index_has_the_columns_that_it_promises(tmp_path: Path) -> None:
+    index = packed(tmp_path).with_suffix(".parquet")
+    assert pq.read_schema(index).remove_metadata() == INDEX
+
+
+def test_the_same_input_gives_the_same_shard(tmp_path: Path) -> None:
+    assert packed(tmp_path / "a").read_bytes() == packed(tmp_path / "b").read_bytes()
+
+
+def test_the_same_input_gives_the_same_index(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
+    first = pack(inputs, tmp_path / "0000.tar").read_bytes()
+    assert pack(inputs, tmp_path / "0000.tar").read_bytes() == first
+
+
+def test_a_shard_names_no_time_and_no_owner(tmp_path: Path) -> None:
+    with tarfile.open(packed(tmp_path)) as tar:
+        facts = {(one.mtime, one.uid, one.gid, one.uname, one.gname) for one in tar}
+    assert facts == {(0, 0, 0, "", "")}
+
+
+def test_a_chunk_without_usable_clips_gives_a_shard_without_members(tmp_path: Path) -> None:
+    shard = packed(tmp_path, [MadeClip(clip_id="lost", status=Status.NOT_FOUND)])
+    with tarfile.open(shard) as tar:
+        assert tar.getnames() == []
+
+
+def test_a_chunk_without_clips_gives_an_empty_index(tmp_path: Path) -> None:
+    assert rows_of(packed(tmp_path, [])) == {}
+
+
+# --- inputs that do not belong together ------------------------------------------------------
+
+
+def test_a_table_of_other_clips_is_named(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
+    rows = read_rows(inputs.subtitles)
+    write_rows(inputs.subtitles, rows[1:], schema=pq.read_schema(inputs.subtitles))
+    with pytest.raises(ValueError, match=r"subtitles\.parquet lists 3 clips.*delete both tables"):
+        pack(inputs, tmp_path / "0000.tar")
+
+
+def test_a_cut_tar_is_named(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
+    inputs.extracted.write_bytes(inputs.extracted.read_bytes()[:3000])
+    with pytest.raises(ValueError, match=r"clips\.tar.*(not a whole tar|lacks the member)"):
+        pack(inputs, tmp_path / "0000.tar")
+
+
+def test_a_tar_that_is_cut_between_members_is_named(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
+    with tarfile.open(inputs.extracted) as tar:
+        last = tar.getmembers()[-1]
+    inputs.extracted.write_bytes(inputs.extracted.read_bytes()[: last.offset])
+    with pytest.raises(ValueError, match=r"clips\.tar lacks the member 00000003\.json"):
+        pack(inputs, tmp_path / "0000.tar")
+
+
+def test_a_tar_of_other_clips_is_named(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path / "a", list(enumerate(CLIPS)))
+    renamed = [dataclasses.replace(clip, clip_id=f"other {clip.clip_id}") for clip in CLIPS]
+    others = write_inputs(tmp_path / "b", list(enumerate(renamed)))
+    others.extracted.replace(inputs.extracted)
+    with pytest.raises(ValueError, match="has the clip 'other all' as 00000000"):
+        pack(inputs, tmp_path / "0000.tar")
+
+
+def test_a_failure_leaves_no_shard(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
+    inputs.depth.write_bytes(b"")
+    with pytest.raises(ValueError, match="not a whole tar"):
+        pack(inputs, tmp_path / "0000.tar")
+    assert not (tmp_path / "0000.tar").exists()
+
+
+# --- all shards of a data set ----------------------------------------------------------------
+
+
+def manifest_of(index: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((index.parent / "manifest.json").read_text())
+    return manifest
+
+
+def many(number: int) -> list[MadeClip]:
+    return [MadeClip(clip_id=f"clip{n}", frames=2, sound_seconds=0.1) for n in range(number)]
+
+
+def test_the_index_of_all_shards_is_in_the_order_of_the_clips_table(tmp_path: Path) -> None:
+    index = join(pack_chunks(tmp_path, many(7), chunks=3))
+    assert [row["clip_id"] for row in read_rows(index)] == [f"clip{n}" for n in range(7)]
+
+
+def test_each_row_names_the_shard_beside_the_index(tmp_path: Path) -> None:
+    index = join(pack_chunks(tmp_path, many(3), chunks=2))
+    assert [row["shard"] for row in read_rows(index)] == ["0000.tar", "0001.tar", "0000.tar"]
+
+
+def test_rows_are_joined_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_index, "WINDOW", 2)
+    index = join(pack_chunks(tmp_path, many(7), chunks=3))
+    assert [row["clip_id"] for row in read_rows(index)] == [f"clip{n}" for n in range(7)]
+
+
+def test_the_rows_of_a_joined_index_are_those_of_its_chunks(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    chunks = [row for shard in shards for row in rows_of(shard).values()]
+    assert read_rows(join(shards)) == sorted(chunks, key=lambda row: str(row["key"]))
+
+
+def test_the_same_shards_give_the_same_index_and_manifest(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    index = join(shards)
+    first = index.read_bytes(), (index.parent / "manifest.json").read_bytes()
+    join(shards)
+    assert (index.read_bytes(), (index.parent / "manifest.json").read_bytes()) == first
+
+
+def test_the_manifest_tells_samples_bytes_and_digest_of_each_shard(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    assert manifest_of(join(shards))["shards"] == [
+        {
+            "shard": shard.name,
+            "samples": samples,
+            "bytes": shard.stat().st_size,
+            "sha256": sha256_of(shard),
+        }
+        for shard, samples in zip(shards, [1, 2], strict=True)
+    ]
+
+
+def test_the_manifest_counts_clips_by_what_they_have(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["clips"] == {
+        "all": 4,
+        "usable": 3,
+        "video": 3,
+        "audio": 2,
+        "subtitle": 1,
+        "depth": 2,
+    }
+
+
+def test_the_manifest_counts_unusable_clips_by_status_and_stage(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["unusable"] == [
+        {
+            "status": "not_found",
+            "stage": "probe",
+            "clips": 1,
+            "first_reasons": ["clip 'lost': lost is not_found"],
+        }
+    ]
+
+
+def test_the_manifest_counts_depth_files(tmp_path: Path) -> None:
+    manifest = manifest_of(join(pack_chunks(tmp_path, CLIPS)))
+    assert manifest["depth"] == {"not_found": 1, "ok": 2}
+
+
+def test_the_manifest_names_the_version_of_ffmpeg(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["ffmpeg_versions"] == ["5.1"]
+
+
+def test_the_counts_are_logged_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shards = pack_chunks(tmp_path, CLIPS)
+    with caplog.at_level(logging.INFO):
+        join(shards)
+    assert (
+        "shards: 4 clips, 3 usable, 1 not_found (probe), 2 with audio, 1 with subtitle, "
+        "2 with depth" in caplog.text
+    )
+
+
+def test_a_cut_shard_is_noticed(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    shards[1].write_bytes(shards[1].read_bytes()[:-512])
+    with pytest.raises(ValueError, match=r"0001\.tar has \d+ bytes, it had \d+ when it was packed"):
+        join(shards)
+
+
+def test_a_shard_with_one_changed_byte_is_noticed(tmp_path: Path) -> None:
+    (shard,) = pack_chunks(tmp_path, CLIPS)
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(ValueError, match=r"0000\.tar has changed since it was packed.*delete"):
+        join([shard])
+
+
+def test_an_absent_shard_is_noticed(tmp_path: Path) -> None:
+    (shard,) = pack_chunks(tmp_path, CLIPS)
+    shard.unlink()
+    with pytest.raises(ValueError, match=r"0000\.tar is not there; delete .*0000\.parquet"):
+        join([shard])
+
+
+def test_a_shard_in_another_folder_is_refused(tmp_path: Path) -> None:
+    (shard,) = pack_chunks(tmp_path, CLIPS)
+    with pytest.raises(ValueError, match="a loader looks for shards beside the index"):
+        index_shards(
+            ShardsConfig(),
+            indexes=[shard.with_suffix(".parquet")],
+            shards=[shard],
+            output=tmp_path / "index.parquet",
+            manifest=tmp_path / "manifest.json",
+        )
+
+
+def test_a_chunk_that_is_left_out_is_noticed(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, many(5), chunks=2)
+    with pytest.raises(ValueError, match="hold 3 clips, but not each of the rows 0 to 2"):
+        join(shards[:1])
+
+
+def test_a_data_set_without_usable_clips_is_refused(tmp_path: Path) -> None:
+    lost = [MadeClip(clip_id=f"c{n}", status=Status.NOT_FOUND) for n in range(3)]
+    said = r"3 of 3 clips of shards cannot be used, none is left .*3 not_found \(probe\).*'c0'"
+    with pytest.raises(ValueError, match=said):
+        join(pack_chunks(tmp_path, lost))
+
+
+def test_a_data_set_without_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"0 of 0 clips .*there is no clip"):
+        join(pack_chunks(tmp_path, []))
+
+
+def test_more_unusable_clips_than_allowed_are_refused_with_the_first_reasons(
+    tmp_path: Path,
+) -> None:
+    clips = [*many(3), MadeClip(clip_id="cut", status=Status.TRUNCATED)]
+    said = (
+        r"1 of 4 clips .* more than the share of 0\.2 that shards\.max_skipped allows"
+        r".*clip 'cut': cut is truncated.*raise shards\.max_skipped"
+    )
+    with pytest.raises(ValueError, match=said):
+        join(pack_chunks(tmp_path, clips), ShardsConfig(max_skipped=0.2))
+
+
+def test_as_many_unusable_clips_as_allowed_pass(tmp_path: Path) -> None:
+    clips = [*many(3), MadeClip(clip_id="cut", status=Status.TRUNCATED)]
+    index = join(pack_chunks(tmp_path, clips), ShardsConfig(max_skipped=0.25))
+    assert len(read_rows(index)) == 4
+
+
+def test_a_refused_data_set_leaves_no_index(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, [MadeClip(clip_id="cut", status=Status.TRUNCATED)])
+    with pytest.raises(ValueError, match="cannot be used"):
+        join(shards)
+    assert not (shards[0].parent / "index.parquet").exists()
+
+
+# --- tars ------------------------------------------------------------------------------------
+
+
+def test_a_member_is_where_the_writer_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with open_archive(path) as tar:
+        places = [add_member(tar, f"{size}.bin", bytes([7]) * size) for size in (0, 1, 512, 513)]
+    content = path.read_bytes()
+    found = [content[place.offset : place.offset + place.size] for place in places]
+    assert found == [b"", b"\7", b"\7" * 512, b"\7" * 513]
+
+
+def test_an_archive_gives_none_for_a_member_that_is_not_there(tmp_path: Path) -> None:
+    with open_archive(tmp_path / "a.tar"):
+        pass
+    with Archive(tmp_path / "a.tar") as archive:
+        assert archive.read("0.bin") is None
+
+
+def test_the_index_has_all_columns_of_extraction() -> None:
+    assert INDEX.names[: len(EXTRACTION.names)] == EXTRACTION.names
