@@ -20,17 +20,17 @@ include: "rules/reproduction.smk"
 rule all:
     """Every table that the settings name as a target, and the report."""
     default_target: True
-    localrule: True
     input:
         tables=target_tables(),
         report=rules.make_report.output.html,
+    localrule: True
 
 
 rule report:
-    """The report, with what it needs."""
-    localrule: True
     input:
         report=rules.make_report.output.html,
+    """The report, with what it needs."""
+    localrule: True
 
 
 onsuccess:

@@ -69,12 +69,14 @@ class TrainSettings(Section):
 class EmbedSettings(Section):
     """Of embed_benchmark.
 
-    ``trained_splits`` are the splits of the same data set that the checkpoint was trained on.
+    ``ranked_dataset`` names the benchmark's data set; ``trained_splits`` are the splits of it
+    that the checkpoint was trained on.
     """
 
     inputs: InputsConfig
     embedding: EmbeddingConfig
     protocol: ProtocolConfig
+    ranked_dataset: str
     trained_splits: tuple[str, ...]
 
 
@@ -130,6 +132,8 @@ def _section(
             return config.benchmarks[wildcards["benchmark"]].finetune
         case "protocol":
             return config.benchmarks[wildcards["benchmark"]].protocol
+        case "ranked_dataset":
+            return config.benchmarks[wildcards["benchmark"]].dataset
         case "trained_splits":
             return trained_splits(config, wildcards["run"], wildcards["benchmark"])
         case "table":

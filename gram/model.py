@@ -126,9 +126,10 @@ class GramModel(nn.Module):
             raise ValueError(f"no checkpoint at {path}; train one, or give the path of a last.pt")
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(saved, dict) or not {"model", "config", "pieces"} <= set(saved):
+            found = ", ".join(sorted(map(str, saved))[:8]) if isinstance(saved, dict) else saved
             raise ValueError(
                 f"{path} is no checkpoint of this project: it needs the keys model, config and "
-                f"pieces, found {sorted(saved) if isinstance(saved, dict) else type(saved).__name__}"
+                f"pieces, found {found}"
             )
         model = cls(
             ModelConfig.model_validate_json(saved["config"]["model"]),
@@ -170,7 +171,8 @@ class GramModel(nn.Module):
         return encoded
 
     def _project(self, modality: Modality, encoded: Encoded) -> Tensor:
-        return functional.normalize(self.projections[modality](encoded.pooled_bd).float(), dim=-1)
+        projected_bd: Tensor = self.projections[modality](encoded.pooled_bd)
+        return functional.normalize(projected_bd.float(), dim=-1)
 
 
 class _ConditionTokens(nn.Module):
@@ -192,7 +194,7 @@ class _ConditionTokens(nn.Module):
     def forward(self, tokens_buld: Tensor) -> Tensor:
         units = tokens_buld.shape[1]
         unit_bud = functional.interpolate(self.unit.mT, size=units, mode="nearest").mT
-        tokens = self.project(tokens_buld) + unit_bud.unsqueeze(2) + self.kind
+        tokens: Tensor = self.project(tokens_buld) + unit_bud.unsqueeze(2) + self.kind
         return tokens.flatten(1, 2)
 
 

@@ -20,21 +20,41 @@ class Stage(NamedTuple):
     sources: tuple[str, ...]
 
 
-_MEDIA = ("data/ffmpeg.py", "data/status.py")
+_TABLES = ("data/tables.py", "data/status.py")
+_SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
 _MODEL = ("model.py", "encoders", "types.py")
-_LOADER = ("data/loader.py", "data/clip_index.py", "data/transforms.py", "data/vocabulary.py")
+_LOADER = (
+    "data/loader.py",
+    "data/clip_reader.py",
+    "data/clip_index.py",
+    "data/transforms.py",
+    "data/vocabulary.py",
+)
 _TRAINING = (*_MODEL, *_LOADER, "training", "losses.py", "volume.py", "device.py")
+_RESULTS = ("evaluation/results.py",)
 _SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/ranks.py", "volume.py")
 
 STAGES: dict[str, Stage] = {
-    "generate_clips": Stage(1, ("data/generate.py", "data/generated_world.py", *_MEDIA)),
-    "make_clips": Stage(1, ("data/annotations.py",)),
-    "probe_media": Stage(1, ("data/probe.py", "data/media_files.py", *_MEDIA)),
-    "extract_clips": Stage(1, ("data/extract.py", *_MEDIA)),
-    "read_subtitles": Stage(1, ("data/subtitles.py",)),
-    "read_depth": Stage(1, ("data/depth.py",)),
-    "pack_shards": Stage(1, ("data/shards.py",)),
-    "index_shards": Stage(1, ("data/shards.py",)),
+    "generate_clips": Stage(1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py")),
+    "make_clips": Stage(1, ("data/annotations.py", *_TABLES)),
+    "probe_media": Stage(
+        1, ("data/probe.py", "data/media_facts.py", "data/media_files.py", *_TABLES)
+    ),
+    "extract_clips": Stage(
+        1,
+        (
+            "data/extract.py",
+            "data/decode.py",
+            "data/decode_command.py",
+            "data/ffmpeg.py",
+            "data/tars.py",
+            *_TABLES,
+        ),
+    ),
+    "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
+    "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_TABLES)),
+    "pack_shards": Stage(1, _SHARDS),
+    "index_shards": Stage(1, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/clip_index.py")),
     "prepare_tracking": Stage(1, ("tracking.py",)),
     "pretrain_model": Stage(1, _TRAINING),
@@ -42,10 +62,20 @@ STAGES: dict[str, Stage] = {
     "embed_benchmark": Stage(
         1, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
     ),
-    "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_SCORING)),
-    "make_table": Stage(1, ("evaluation/tables.py",)),
+    "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
+    "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
-        1, ("evaluation/report.py", "evaluation/figures.py", "evaluation/templates", *_SCORING)
+        1,
+        (
+            "evaluation/report.py",
+            "evaluation/figures.py",
+            "evaluation/origins.py",
+            "evaluation/showcase.py",
+            "evaluation/tables.py",
+            "evaluation/templates",
+            *_RESULTS,
+            *_SCORING,
+        ),
     ),
 }
 

@@ -127,11 +127,6 @@ def benchmark_index(wildcards):
     return expand(rules.index_shards.output.index, dataset=dataset)
 
 
-def benchmark_dataset(wildcards):
-    """Name of a benchmark's data set."""
-    return CONFIG.benchmarks[wildcards.benchmark].dataset
-
-
 def benchmark_checkpoint(wildcards):
     """Checkpoint that is evaluated: finetuned for the benchmark, or pretrained (zero-shot)."""
     if CONFIG.benchmarks[wildcards.benchmark].finetune is None:
@@ -154,9 +149,7 @@ def table_scores(wildcards):
 
 def target_tables():
     """Every file of the tables that are made by default."""
-    return expand(
-        "results/tables/{table}.{kind}", table=CONFIG.targets, kind=("csv", "md", "tex")
-    )
+    return expand("results/tables/{table}.{kind}", table=CONFIG.targets, kind=("csv", "md", "tex"))
 
 
 def report_histories(wildcards):

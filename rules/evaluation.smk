@@ -20,9 +20,8 @@ rule embed_benchmark:
         runtime=240,
         gpu=1,
     params:
-        settings=settings("inputs", "embedding", "protocol", "trained_splits"),
+        settings=settings("inputs", "embedding", "protocol", "ranked_dataset", "trained_splits"),
         version=stage_version("embed_benchmark"),
-        dataset=benchmark_dataset,
     message:
         "Embedding {wildcards.benchmark} by {wildcards.run}"
     script:

@@ -79,6 +79,6 @@ for name in CONFIG.tables:
     rule:
         name:
             name
-        localrule: True
         input:
             expand("results/tables/{table}.{kind}", table=name, kind=("csv", "md", "tex")),
+        localrule: True

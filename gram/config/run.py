@@ -117,6 +117,14 @@ class LossConfig(Section):
     matching_weight: float = Field(
         0.1, ge=0, description="Weight of the matching loss (paper: 0.1); 0 leaves it out."
     )
+    matching_clips: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Clips of a batch that take part in the matching loss, which reads three pairs a clip; "
+            "none: all, as published."
+        ),
+    )
 
 
 class OptimizerConfig(Section):

@@ -123,8 +123,9 @@ class Config(Section):
                     )
                 if row.score not in run.evaluation.scores:
                     raise ValueError(
-                        f"tables.{table} asks for the score {row.score!r} of run {row.run!r}, whose "
-                        f"evaluation.scores are {', '.join(run.evaluation.scores)}; add it there"
+                        f"tables.{table} asks for the score {row.score!r} of run {row.run!r}, "
+                        f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
+                        "add it there"
                     )
         return self
 

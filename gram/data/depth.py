@@ -154,7 +154,8 @@ def depth_jpegs(path: Path, settings: ExtractionConfig, *, span: Span) -> list[b
         ValueError: If the file is no such array, or a map that is kept holds values that are not
             finite. See also ``BROKEN``.
     """
-    maps_thw = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+    with np.errstate(over="ignore"):  # a header that is nonsense is refused below, without noise
+        maps_thw = np.lib.format.open_memmap(path, mode="r")  # never unpickles
     if maps_thw.dtype.kind not in "iuf":
         raise ValueError(f"it holds {maps_thw.dtype}, where whole or floating numbers are needed")
     if maps_thw.ndim != 3 or 0 in maps_thw.shape:

@@ -5,7 +5,7 @@ Shape letters of this file: B texts, L word pieces.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,21 +53,17 @@ def learn_vocabulary(index: Path, *, split: str, settings: VocabularyConfig, out
         output: Text file with one piece a line, of the form of BERT's ``vocab.txt``.
 
     Raises:
-        ValueError: If the split has no usable clip.
+        ValueError: If the split has no usable clip, or those have no words.
     """
-    words: Counter[str] = Counter()
-    num_texts = 0
-    for text in _texts(index, split=split):
-        num_texts += 1
-        words.update(split_words(text))
-    if not num_texts:
+    words = count_words(_texts(index, split=split))
+    if not words:
         raise ValueError(
-            f"no usable clip of the split {split!r} in {index}; see manifest.json beside it for "
-            "what became of the clips, or name another split"
+            f"no usable clip with words of the split {split!r} in {index}; see manifest.json "
+            "beside it for what became of the clips, or name another split"
         )
     pieces = choose_pieces(words, size=settings.size)
     write_text(output, "".join(f"{piece}\n" for piece in pieces))
-    log.info("%d pieces, from %d words in %d texts", len(pieces), words.total(), num_texts)
+    log.info("%d pieces, from %d words, %d different", len(pieces), words.total(), len(words))
 
 
 def _texts(index: Path, *, split: str) -> Iterator[str]:
@@ -80,6 +76,23 @@ def _texts(index: Path, *, split: str) -> Iterator[str]:
                 yield from row["captions"]
                 if row["subtitle"] is not None:
                     yield row["subtitle"]
+
+
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """Count the words of texts; see ``split_words`` for what a word is.
+
+    Example:
+        >>> count_words(["a dog", "A dog, a cat"]).most_common(2)
+        [('a', 3), ('dog', 2)]
+    """
+    parts: Counter[str] = Counter()
+    for text in texts:
+        parts.update(text.split(" "))
+    words: Counter[str] = Counter()
+    for part, count in parts.items():  # each is split once, however often it stands there
+        for word in split_words(part):
+            words[word] += count
+    return words
 
 
 def split_words(text: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Embeds the queries and clips of a benchmark by a checkpoint."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ def embed_benchmark(
     checkpoint: Path,
     index: Path,
     output: Path,
-    names: Mapping[str, str],
+    run: str,
+    benchmark: str,
     device: torch.device,
 ) -> None:
     """Embed all queries and clips of a benchmark, and write them with where they are from.
@@ -35,7 +37,8 @@ def embed_benchmark(
         checkpoint: A checkpoint of this project.
         index: Shard index of the benchmark's data set.
         output: File that is written.
-        names: ``run``, ``benchmark`` and ``dataset``.
+        run: Name of the run.
+        benchmark: Name of the benchmark.
         device: Where to compute.
 
     Raises:
@@ -50,8 +53,9 @@ def embed_benchmark(
         missing=settings.inputs.missing,
     )
     pieces = WordPieces(model.pieces)
+    rows = selection.rows
     dataset = ClipDataset(
-        selection.rows,
+        rows,
         folder=index.parent,
         inputs=settings.inputs,
         modalities=model.modalities,
@@ -59,32 +63,38 @@ def embed_benchmark(
         is_training=False,
         seed=0,
     )
-    captions = [list(row) for row in selection.rows["captions"]]
-    queries = [
-        (text, clip)
-        for clip, texts in enumerate(captions)
-        for text in (texts if protocol.captions == "all" else texts[:1])
-    ]
-    texts = tuple(text for text, _ in queries)
-    clip_ids = tuple(str(clip_id) for clip_id in selection.rows["clip_id"])
+    clip_ids = tuple(str(clip_id) for clip_id in rows["clip_id"])
+    queries, text_clip_q = _queries([list(row) for row in rows["captions"]], protocol.captions)
     items = _embed_items(model, dataset, batch_size=settings.embedding.batch_size)
     embeddings = BenchmarkEmbeddings(
-        run=names["run"],
-        benchmark=names["benchmark"],
-        dataset=names["dataset"],
+        run=run,
+        benchmark=benchmark,
+        dataset=settings.ranked_dataset,
         split=protocol.split,
         modalities=model.modalities,
         clip_ids=clip_ids,
-        queries=texts,
+        queries=queries,
         counts=dict(selection.counts),
         trained_on=len(clip_ids) if protocol.split in settings.trained_splits else 0,
-        text_qd=_embed_texts(model, texts, pieces=pieces, settings=settings),
-        text_clip_q=torch.tensor([clip for _, clip in queries]),
-        vectors_nd={name: items.vectors[name] for name in model.modalities},
+        text_qd=_embed_texts(model, queries, pieces=pieces, settings=settings),
+        text_clip_q=text_clip_q,
+        vectors_nd=items.vectors,
         present_n=items.present,
     )
     save_embeddings(embeddings, output)
-    log.info("%d queries, %d clips; %s", len(texts), len(clip_ids), selection.counts)
+    log.info("%d queries, %d clips; %s", len(queries), len(clip_ids), selection.counts)
+
+
+def _queries(
+    captions: Sequence[Sequence[str]], which: Literal["first", "all"]
+) -> tuple[tuple[str, ...], Tensor]:
+    """Choose the captions that are queries; give them with the row of each one's clip."""
+    chosen = [
+        (text, clip)
+        for clip, texts in enumerate(captions)
+        for text in (texts if which == "all" else texts[:1])
+    ]
+    return tuple(text for text, _ in chosen), torch.tensor([clip for _, clip in chosen])
 
 
 @torch.inference_mode()

@@ -2,15 +2,18 @@
 
 import logging
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import AdamW
 
 from gram.files import atomic_path
 
 log = logging.getLogger(__name__)
+
+HistoryRow = dict[str, float]
+"""Losses, rate and temperature of one step, by name."""
 
 
 class PartialCheckpoint:
@@ -30,24 +33,36 @@ class PartialCheckpoint:
         self.path = output.parent / "partial" / f"{output.stem}.pt"
         self.made_with = made_with
 
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Write the state and the generator's, whole or not at all."""
+    def save(self, model: nn.Module, optimizer: AdamW, *, rows: list[HistoryRow]) -> None:
+        """Write weights, optimizer, history and torch's generator, whole or not at all."""
+        state = {
+            "made_with": self.made_with,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "rows": rows,
+            "generator": torch.get_rng_state(),
+        }
         with atomic_path(self.path) as temporary:
-            torch.save(
-                {**state, "made_with": self.made_with, "generator": torch.get_rng_state()},
-                temporary,
-            )
+            torch.save(state, temporary)
 
-    def load(self) -> dict[str, Any] | None:
-        """Read the state and set the generator; None if there is none for these settings."""
+    def load(self, model: nn.Module, optimizer: AdamW) -> list[HistoryRow]:
+        """Set model, optimizer and torch's generator to the saved state, if there is a fitting one.
+
+        Returns:
+            The history so far; empty if the training starts at its first step.
+        """
         if not self.path.is_file():
-            return None
-        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        if state.pop("made_with") != self.made_with:
+            return []
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        if state["made_with"] != self.made_with:
             log.info("%s was made with other settings or inputs and is not used", self.path)
-            return None
-        torch.set_rng_state(state.pop("generator"))
-        return state
+            return []
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["generator"])
+        rows: list[HistoryRow] = state["rows"]
+        log.info("going on after step %d, from %s", len(rows), self.path)
+        return rows
 
     def remove(self) -> None:
         """Remove the folder; it is not there afterwards, whether it was before or not."""

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW
 
 from gram.config import LossConfig, TrainingConfig, canonical_json
 from gram.data.clip_index import read_index, select_clips
@@ -29,13 +30,11 @@ from gram.losses import (
 from gram.model import Encodings, GramModel
 from gram.progress import track
 from gram.tracking import Tracker
-from gram.training.checkpoint import PartialCheckpoint
+from gram.training.checkpoint import HistoryRow, PartialCheckpoint
 from gram.training.optimizer import build_optimizer, schedule_factor, set_rate
 from gram.types import Batch, Modality, Tokens
 
 log = logging.getLogger(__name__)
-
-HistoryRow = dict[str, float]
 
 TRACKED_STEPS = 10
 """Steps between two that are sent to the tracker; the history file has all."""
@@ -89,12 +88,7 @@ def train(
     num_steps = _num_steps(training, clips=len(dataset))
     made_with = _fingerprint(settings, index=index, start=start or vocabulary)
     partial = PartialCheckpoint(checkpoint, made_with=made_with)
-    rows: list[HistoryRow] = []
-    if (state := partial.load()) is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        rows = state["rows"]
-        log.info("going on after step %d of %d", len(rows), num_steps)
+    rows = partial.load(model, optimizer)
 
     stream = _endless_batches(dataset, settings, start=len(rows))
     todo = range(len(rows) + 1, num_steps + 1)
@@ -107,22 +101,25 @@ def train(
         loss = step_loss(model, batch, settings.loss)
         _check_finite(loss, step=step, batch=batch)
         optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        if settings.optimizer.clip_norm is not None:
-            clip_grad_norm_(model.parameters(), settings.optimizer.clip_norm)
-        optimizer.step()
-        with torch.no_grad():
-            model.temperature.clamp_(min=SMALLEST_TEMPERATURE)
+        loss.total.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        _step(model, optimizer, clip_norm=settings.optimizer.clip_norm)
         rows.append(_history_row(step, loss, model=model, rate=rate))
         if step % TRACKED_STEPS == 0 or step == num_steps:
             per_second = len(batch.clip_ids) / (time.monotonic() - began)
             tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
         if step % training.checkpoint_steps == 0 and step < num_steps:
-            partial.save(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "rows": rows}
-            )
+            partial.save(model, optimizer, rows=rows)
     _write_outputs(model, settings, rows=rows, checkpoint=checkpoint, history=history)
     partial.remove()
+
+
+def _step(model: GramModel, optimizer: AdamW, *, clip_norm: float | None) -> None:
+    """Clip the gradient, take the step, and keep the temperature above 0."""
+    if clip_norm is not None:
+        clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    with torch.no_grad():
+        model.temperature.clamp_(min=SMALLEST_TEMPERATURE)
 
 
 def step_loss(model: GramModel, batch: Batch, config: LossConfig) -> StepLoss:
@@ -139,14 +136,22 @@ def step_loss(model: GramModel, batch: Batch, config: LossConfig) -> StepLoss:
     )
     if config.matching_weight == 0 or len(batch.clip_ids) == 1:
         return StepLoss(contrastive.total, contrastive, torch.zeros(()))
-    matching = _matching(model, encodings, contrastive.distance_bb)
+    matching = _matching(model, encodings, contrastive.distance_bb, clips=config.matching_clips)
     total = contrastive.total + config.matching_weight * matching
     return StepLoss(total, contrastive, matching)
 
 
-def _matching(model: GramModel, encodings: Encodings, distance_bb: Tensor) -> Tensor:
-    """Matching loss over three pairs a clip: right, wrong item, wrong text (released code)."""
-    wrong_item, wrong_text = draw_hard_negatives(distance_bb, temperature=float(model.temperature.detach()))
+def _matching(
+    model: GramModel, encodings: Encodings, distance_bb: Tensor, *, clips: int | None
+) -> Tensor:
+    """Matching loss over three pairs a clip: right, wrong item, wrong text (released code).
+
+    Wrong partners are drawn from the whole batch, for the first ``clips`` of it or for all; the
+    order of a batch is random anyway.
+    """
+    temperature = float(model.temperature.detach())
+    wrong_item, wrong_text = draw_hard_negatives(distance_bb, temperature=temperature)
+    wrong_item, wrong_text = wrong_item[:clips], wrong_text[:clips]
     own = torch.arange(len(wrong_item), device=wrong_item.device)
     texts, items = torch.cat([own, own, wrong_text]), torch.cat([own, wrong_item, own])
     captions = encodings.captions

@@ -17,6 +17,7 @@ with job(snakemake, EmbedSettings) as settings:
         checkpoint=Path(snakemake.input.checkpoint[0]),
         index=Path(snakemake.input.index[0]),
         output=Path(snakemake.output.embeddings),
-        names={**snakemake.wildcards, "dataset": snakemake.params.dataset},
+        run=snakemake.wildcards.run,
+        benchmark=snakemake.wildcards.benchmark,
         device=choose_device(snakemake.resources.gpu),
     )

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gram.data.shards import index_shards
-
 from gram.jobs import IndexSettings
 from gram.workflow import job
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gram.data.vocabulary import learn_vocabulary
-
 from gram.jobs import VocabularySettings
 from gram.workflow import job
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gram.data.annotations import make_clips
-
 from gram.jobs import NoSettings
 from gram.workflow import job
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gram.evaluation.report import make_report
-
 from gram.jobs import ReportSettings
 from gram.workflow import job
 

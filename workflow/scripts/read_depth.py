@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gram.data.depth import read_depth
-
 from gram.jobs import ExtractSettings
 from gram.workflow import job
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gram.data.subtitles import read_subtitles
-
 from gram.jobs import NoSettings
 from gram.workflow import job
 

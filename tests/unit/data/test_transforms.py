@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -152,7 +154,7 @@ def test_scaling_down_takes_every_pixel_into_account() -> None:
 
 
 @pytest.mark.parametrize("transform", [squash, center_square])
-def test_memory_order_does_not_change_pixels(transform: "type[squash]") -> None:
+def test_memory_order_does_not_change_pixels(transform: Callable[..., torch.Tensor]) -> None:
     frames = torch.randint(0, 256, (2, 3, 50, 70), dtype=torch.uint8)
     other = frames.contiguous(memory_format=torch.channels_last)
     assert transform(frames, pixels=24).equal(transform(other, pixels=24))

@@ -10,6 +10,7 @@ from gram.data.vocabulary import (
     SPECIAL,
     WordPieces,
     choose_pieces,
+    count_words,
     learn_vocabulary,
     read_vocabulary,
     split_words,
@@ -68,7 +69,7 @@ def test_the_same_index_gives_the_same_bytes(index: Path, tmp_path: Path) -> Non
 
 
 def test_a_split_without_clips_is_named(index: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no usable clip of the split 'val'.*manifest\.json"):
+    with pytest.raises(ValueError, match=r"no usable clip with words of the split 'val'"):
         learned(index, tmp_path / "v.txt", split="val")
 
 
@@ -107,6 +108,12 @@ def test_every_learned_text_is_read_without_unknown_pieces(index: Path, tmp_path
 )
 def test_words_are_those_of_bert(text: str, words: list[str]) -> None:
     assert split_words(text) == words
+
+
+def test_words_are_counted_as_if_each_text_was_split_alone() -> None:
+    texts = ["A dog,  a\tdog", "cafe\u0301 dog.", "it's\nA dog", " ", "x\x1fy \u3000z"]
+    alone = Counter(word for text in texts for word in split_words(text))
+    assert count_words(texts) == alone
 
 
 # --- reading ---------------------------------------------------------------------------------

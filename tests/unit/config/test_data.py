@@ -1,0 +1,59 @@
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from gram.config import Dataset, ExtractionConfig, FolderDataset, GeneratedDataset
+
+ADAPTER: TypeAdapter[FolderDataset | GeneratedDataset] = TypeAdapter(Dataset)
+
+
+def test_the_kind_chooses_a_folder() -> None:
+    given = {"kind": "folder", "media": "data/a", "annotations": {"train": "data/a.json"}}
+    assert isinstance(ADAPTER.validate_python(given), FolderDataset)
+
+
+def test_the_kind_chooses_generated_clips() -> None:
+    assert isinstance(
+        ADAPTER.validate_python({"kind": "generated", "clips": {"train": 3}}), GeneratedDataset
+    )
+
+
+def test_another_kind_is_named_with_those_that_are_there() -> None:
+    with pytest.raises(ValidationError, match=r"Input tag 'url' .* expected tags: 'folder', 'generated'"):
+        ADAPTER.validate_python({"kind": "url"})
+
+
+def test_a_data_set_needs_a_kind() -> None:
+    with pytest.raises(ValidationError, match="Unable to extract tag using discriminator 'kind'"):
+        ADAPTER.validate_python({"media": "data/a", "annotations": {"train": "data/a.json"}})
+
+
+@pytest.mark.parametrize("name", ["Train", "train-1", "train/1", "", "träin", "train\n"])
+def test_a_split_is_named_in_lower_case_digits_and_underscores(name: str) -> None:
+    with pytest.raises(ValidationError, match="String should match pattern"):
+        GeneratedDataset(kind="generated", clips={name: 1})
+
+
+@pytest.mark.parametrize("chunks", [0, 10_000])
+def test_chunk_numbers_have_four_digits(chunks: int) -> None:
+    with pytest.raises(ValidationError, match="chunks"):
+        GeneratedDataset(kind="generated", clips={"train": 1}, chunks=chunks)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"frames_per_clip": 0},
+        {"short_side": 8},
+        {"jpeg_quality": 101},
+        {"min_frames": 0},
+        {"min_bins": 1.1},
+        {"max_seconds": 0},
+        {"timeout_seconds": -1},
+    ],
+    ids=lambda values: "_".join(values),
+)
+def test_extraction_is_in_range(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(values))):
+        ExtractionConfig.model_validate(values)

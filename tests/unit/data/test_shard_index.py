@@ -1,0 +1,203 @@
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gram.config import ShardsConfig
+from gram.data import shard_index
+from gram.data.shard_index import INDEX
+from gram.data.shards import index_shards
+from gram.data.status import Status
+from gram.data.tables import EXTRACTION, Row, read_rows
+from gram.files import sha256_of
+from tests.unit.data.made_shards import MadeClip, join, pack_chunks
+
+CLIPS = (
+    MadeClip(clip_id="all", captions=("one", "zwei ü"), subtitle="hello"),
+    MadeClip(clip_id="silent", sound_seconds=None),
+    MadeClip(clip_id="lost", status=Status.NOT_FOUND),
+    MadeClip(clip_id="flat", depth_maps=None, subtitle=" "),
+)
+
+
+def rows_of(shard: Path) -> dict[str, Row]:
+    return {row["clip_id"]: row for row in read_rows(shard.with_suffix(".parquet"))}
+
+
+def manifest_of(index: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((index.parent / "manifest.json").read_text())
+    return manifest
+
+
+def many(number: int) -> list[MadeClip]:
+    return [MadeClip(clip_id=f"clip{n}", frames=2, sound_seconds=0.1) for n in range(number)]
+
+
+def test_the_index_of_all_shards_is_in_the_order_of_the_clips_table(tmp_path: Path) -> None:
+    index = join(pack_chunks(tmp_path, many(7), chunks=3))
+    assert [row["clip_id"] for row in read_rows(index)] == [f"clip{n}" for n in range(7)]
+
+
+def test_each_row_names_the_shard_beside_the_index(tmp_path: Path) -> None:
+    index = join(pack_chunks(tmp_path, many(3), chunks=2))
+    assert [row["shard"] for row in read_rows(index)] == ["0000.tar", "0001.tar", "0000.tar"]
+
+
+def test_rows_are_joined_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_index, "WINDOW", 2)
+    index = join(pack_chunks(tmp_path, many(7), chunks=3))
+    assert [row["clip_id"] for row in read_rows(index)] == [f"clip{n}" for n in range(7)]
+
+
+def test_the_rows_of_a_joined_index_are_those_of_its_chunks(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    chunks = [row for shard in shards for row in rows_of(shard).values()]
+    assert read_rows(join(shards)) == sorted(chunks, key=lambda row: str(row["key"]))
+
+
+def test_the_same_shards_give_the_same_index_and_manifest(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    index = join(shards)
+    first = index.read_bytes(), (index.parent / "manifest.json").read_bytes()
+    join(shards)
+    assert (index.read_bytes(), (index.parent / "manifest.json").read_bytes()) == first
+
+
+def test_the_manifest_tells_samples_bytes_and_digest_of_each_shard(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    assert manifest_of(join(shards))["shards"] == [
+        {
+            "shard": shard.name,
+            "samples": samples,
+            "bytes": shard.stat().st_size,
+            "sha256": sha256_of(shard),
+        }
+        for shard, samples in zip(shards, [1, 2], strict=True)
+    ]
+
+
+def test_the_manifest_counts_clips_by_what_they_have(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["clips"] == {
+        "all": 4,
+        "usable": 3,
+        "video": 3,
+        "audio": 2,
+        "subtitle": 1,
+        "depth": 2,
+    }
+
+
+def test_the_manifest_counts_unusable_clips_by_status_and_stage(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["unusable"] == [
+        {
+            "status": "not_found",
+            "stage": "probe",
+            "clips": 1,
+            "first_reasons": ["clip 'lost': lost is not_found"],
+        }
+    ]
+
+
+def test_the_manifest_counts_depth_files(tmp_path: Path) -> None:
+    manifest = manifest_of(join(pack_chunks(tmp_path, CLIPS)))
+    assert manifest["depth"] == {"not_found": 1, "ok": 2}
+
+
+def test_the_manifest_names_the_version_of_ffmpeg(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["ffmpeg_versions"] == ["5.1"]
+
+
+def test_the_counts_are_logged_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shards = pack_chunks(tmp_path, CLIPS)
+    with caplog.at_level(logging.INFO):
+        join(shards)
+    assert (
+        "shards: 4 clips, 3 usable, 1 not_found (probe), 2 with audio, 1 with subtitle, "
+        "2 with depth" in caplog.text
+    )
+
+
+def test_a_cut_shard_is_noticed(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
+    shards[1].write_bytes(shards[1].read_bytes()[:-512])
+    with pytest.raises(ValueError, match=r"0001\.tar has \d+ bytes, it had \d+ when it was packed"):
+        join(shards)
+
+
+def test_a_shard_with_one_changed_byte_is_noticed(tmp_path: Path) -> None:
+    (shard,) = pack_chunks(tmp_path, CLIPS)
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(ValueError, match=r"0000\.tar has changed since it was packed.*delete"):
+        join([shard])
+
+
+def test_an_absent_shard_is_noticed(tmp_path: Path) -> None:
+    (shard,) = pack_chunks(tmp_path, CLIPS)
+    shard.unlink()
+    with pytest.raises(ValueError, match=r"0000\.tar is not there; delete .*0000\.parquet"):
+        join([shard])
+
+
+def test_a_shard_in_another_folder_is_refused(tmp_path: Path) -> None:
+    (shard,) = pack_chunks(tmp_path, CLIPS)
+    with pytest.raises(ValueError, match="a loader looks for shards beside the index"):
+        index_shards(
+            ShardsConfig(),
+            indexes=[shard.with_suffix(".parquet")],
+            shards=[shard],
+            output=tmp_path / "index.parquet",
+            manifest=tmp_path / "manifest.json",
+        )
+
+
+def test_a_chunk_that_is_left_out_is_noticed(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, many(5), chunks=2)
+    with pytest.raises(ValueError, match="hold 3 clips, but not each of the rows 0 to 2"):
+        join(shards[:1])
+
+
+def test_a_data_set_without_usable_clips_is_refused(tmp_path: Path) -> None:
+    lost = [MadeClip(clip_id=f"c{n}", status=Status.NOT_FOUND) for n in range(3)]
+    said = r"3 of 3 clips of shards cannot be used, none is left .*3 not_found \(probe\).*'c0'"
+    with pytest.raises(ValueError, match=said):
+        join(pack_chunks(tmp_path, lost))
+
+
+def test_a_data_set_without_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"0 of 0 clips .*there is no clip"):
+        join(pack_chunks(tmp_path, []))
+
+
+def test_more_unusable_clips_than_allowed_are_refused_with_the_first_reasons(
+    tmp_path: Path,
+) -> None:
+    clips = [*many(3), MadeClip(clip_id="cut", status=Status.TRUNCATED)]
+    said = (
+        r"1 of 4 clips .* more than the share of 0\.2 that shards\.max_skipped allows"
+        r".*clip 'cut': cut is truncated.*raise shards\.max_skipped"
+    )
+    with pytest.raises(ValueError, match=said):
+        join(pack_chunks(tmp_path, clips), ShardsConfig(max_skipped=0.2))
+
+
+def test_as_many_unusable_clips_as_allowed_pass(tmp_path: Path) -> None:
+    clips = [*many(3), MadeClip(clip_id="cut", status=Status.TRUNCATED)]
+    index = join(pack_chunks(tmp_path, clips), ShardsConfig(max_skipped=0.25))
+    assert len(read_rows(index)) == 4
+
+
+def test_a_refused_data_set_leaves_no_index(tmp_path: Path) -> None:
+    shards = pack_chunks(tmp_path, [MadeClip(clip_id="cut", status=Status.TRUNCATED)])
+    with pytest.raises(ValueError, match="cannot be used"):
+        join(shards)
+    assert not (shards[0].parent / "index.parquet").exists()
+
+
+def test_the_index_has_all_columns_of_extraction() -> None:
+    assert INDEX.names[: len(EXTRACTION.names)] == EXTRACTION.names

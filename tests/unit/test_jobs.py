@@ -1,0 +1,178 @@
+"""Which settings a job gets, as one string, and that its class reads them back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gram.config import Config, Section, merged
+from gram.jobs import (
+    EmbedSettings,
+    ExtractSettings,
+    GenerateSettings,
+    IndexSettings,
+    NoSettings,
+    ReportSettings,
+    ScoreSettings,
+    TableSettings,
+    TrainSettings,
+    VocabularySettings,
+    job_settings,
+    trained_splits,
+)
+
+FOLDER = Path(__file__).parents[2] / "config"
+
+TRAINING = ("seed", "model", "inputs", "loss", "optimizer")
+WILDCARDS = {"run": "volume_tva", "benchmark": "toys", "dataset": "toys", "table": "demo"}
+
+
+def read(*overlays: Mapping[str, Any]) -> Config:
+    """Read the demo's settings, and overlays over them."""
+    settings: dict[str, Any] = {}
+    for name in ("config.yaml", "demo.yaml"):
+        content = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+        settings = merged(settings, content)
+    for overlay in overlays:
+        settings = merged(settings, overlay)
+    return Config.model_validate(settings)
+
+
+def turned(value: object) -> object:
+    """Turn the order of the keys of nested mappings around."""
+    if isinstance(value, dict):
+        return {key: turned(value[key]) for key in reversed(value)}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        ((), NoSettings),
+        (("dataset",), GenerateSettings),
+        (("extraction",), ExtractSettings),
+        (("shards",), IndexSettings),
+        (("vocabulary",), VocabularySettings),
+        ((*TRAINING, "pretrain"), TrainSettings),
+        ((*TRAINING, "finetune"), TrainSettings),
+        (("inputs", "embedding", "protocol", "trained_splits"), EmbedSettings),
+        (("evaluation",), ScoreSettings),
+        (("table",), TableSettings),
+        (("report", "tables", "showcase"), ReportSettings),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "_".join(value) or "none",
+)
+def test_a_job_reads_its_settings_back(names: Sequence[str], settings: type[Section]) -> None:
+    text = job_settings(read(), names, WILDCARDS)
+    assert settings.model_validate_json(text).model_dump(mode="json") == json.loads(text)
+
+
+def test_pretraining_and_finetuning_are_both_called_training() -> None:
+    pretrain = json.loads(job_settings(read(), ["pretrain"], WILDCARDS))
+    finetune = json.loads(job_settings(read(), ["finetune"], WILDCARDS))
+    assert (pretrain["training"]["steps"], finetune["training"]["steps"]) == (
+        read().runs["volume_tva"].pretrain.steps,
+        read().benchmarks["toys"].finetune.steps,  # type: ignore[union-attr]
+    )
+
+
+def test_the_wildcard_chooses_the_run() -> None:
+    of_run = {
+        run: job_settings(read(), ["model"], {"run": run}) for run in ("volume_tv", "volume_tva")
+    }
+    assert '"modalities": ["video"]' in of_run["volume_tv"]
+    assert '"modalities": ["video", "audio"]' in of_run["volume_tva"]
+
+
+def test_the_order_of_the_keys_does_not_matter() -> None:
+    config = read()
+    settings = config.model_dump(mode="json")
+    turned_config = Config.model_validate(turned(settings))
+    names = (*TRAINING, "pretrain")
+    assert job_settings(turned_config, names, WILDCARDS) == job_settings(config, names, WILDCARDS)
+
+
+def test_the_order_of_the_names_does_not_matter() -> None:
+    one = job_settings(read(), ["model", "loss"], WILDCARDS)
+    assert job_settings(read(), ["loss", "model"], WILDCARDS) == one
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"defaults": {"loss": {"kind": "volume"}}},
+        {"defaults": {"optimizer": {"beta1": 0.9, "clip_norm": 2.0}}},
+        {"runs": {"volume_tva": {"seed": 0}}},
+        {"runs": {"volume_tva": {"inputs": {"mel_bins": 64}}}},
+    ],
+    ids=str,
+)
+def test_a_default_that_is_written_out_changes_no_job(overlay: dict[str, Any]) -> None:
+    names = (*TRAINING, "pretrain")
+    assert job_settings(read(overlay), names, WILDCARDS) == job_settings(read(), names, WILDCARDS)
+
+
+def test_all_settings_written_out_change_no_job() -> None:
+    config = read()
+    written = Config.model_validate(config.model_dump(mode="json"))
+    names = (*TRAINING, "pretrain")
+    assert job_settings(written, names, WILDCARDS) == job_settings(config, names, WILDCARDS)
+
+
+def test_a_value_of_another_run_changes_no_job() -> None:
+    overlay = {"runs": {"volume_tv": {"loss": {"temperature": 0.5}}}}
+    names = (*TRAINING, "pretrain")
+    assert job_settings(read(overlay), names, WILDCARDS) == job_settings(read(), names, WILDCARDS)
+
+
+def test_a_value_of_the_run_changes_its_job() -> None:
+    overlay = {"runs": {"volume_tva": {"loss": {"temperature": 0.5}}}}
+    assert job_settings(read(overlay), ["loss"], WILDCARDS) != (
+        job_settings(read(), ["loss"], WILDCARDS)
+    )
+
+
+def test_the_report_gets_the_tables_that_are_targets() -> None:
+    settings = json.loads(job_settings(read(), ["tables"], {}))
+    assert list(settings["tables"]) == ["demo"]
+
+
+@pytest.mark.parametrize("name", ["dataset", "model", "finetune", "table"])
+def test_a_wildcard_that_is_lacking_is_a_key_error(name: str) -> None:
+    with pytest.raises(KeyError):
+        job_settings(read(), [name], {})
+
+
+def test_a_name_of_no_section_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="modle"):
+        job_settings(read(), ["modle"], WILDCARDS)
+
+
+# --- what a checkpoint has seen ---------------------------------------------------------------
+
+
+def seen(config: Config) -> tuple[str, ...]:
+    return trained_splits(config, "volume_tva", "toys")
+
+
+def test_a_finetuned_checkpoint_has_seen_both_splits() -> None:
+    assert seen(read()) == ("pretrain", "train")
+
+
+def test_without_finetuning_it_has_seen_the_pretraining_s() -> None:
+    assert seen(read({"benchmarks": {"toys": {"finetune": None}}})) == ("pretrain",)
+
+
+def test_a_split_of_another_data_set_does_not_count() -> None:
+    other = {"kind": "generated", "clips": {"pretrain": 8}}
+    overlay = {"datasets": {"others": other}, "defaults": {"pretrain_dataset": "others"}}
+    assert seen(read(overlay)) == ("train",)
+
+
+def test_one_split_that_was_trained_on_twice_is_named_once() -> None:
+    assert seen(read({"benchmarks": {"toys": {"finetune": {"split": "pretrain"}}}})) == (
+        "pretrain",
+    )

@@ -1,0 +1,388 @@
+"""The training loop on generated clips: what it writes, and that a killed one goes on unnoticed."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from gram.config import InputsConfig, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from gram.jobs import TrainSettings
+from gram.model import GramModel
+from gram.tracking import Silence
+from gram.training.loop import step_loss, train
+from gram.types import ITEM_MODALITIES, Batch, Modality
+
+VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
+
+Train = Callable[..., Path]
+MakeSettings = Callable[..., TrainSettings]
+
+BOTH = pytest.mark.parametrize("kind", ["volume", "cosine"])
+
+
+class Notebook(Silence):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: dict[int, dict[str, float]] = {}
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """Keep the numbers of a step."""
+        self.told[step] = dict(values)
+
+
+class Killer(Silence):
+    """Ends a job as SIGTERM does, when it first tells something."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """End the job."""
+        raise SystemExit(143)
+
+
+@pytest.fixture
+def make_settings(
+    make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
+) -> MakeSettings:
+    """Give a function that makes settings of a short training; its arguments are of sections."""
+
+    def make(
+        *,
+        modalities: Sequence[Modality] = ITEM_MODALITIES,
+        seed: int = 0,
+        dropout: float = 0.1,
+        loss: Mapping[str, object] | None = None,
+        **training: object,
+    ) -> TrainSettings:
+        length = {} if "epochs" in training else {"steps": 12}
+        return TrainSettings(
+            seed=seed,
+            model=make_model_config(modalities, dropout=dropout),
+            inputs=inputs,
+            loss=LossConfig.model_validate(loss or {}),
+            optimizer=OptimizerConfig(),
+            training=TrainingConfig.model_validate(
+                {"batch_size": 4, "learning_rate": 1e-3, "checkpoint_steps": 4, **length, **training}
+            ),
+        )
+
+    return make
+
+
+@pytest.fixture
+def run(shards: Path, tmp_path: Path) -> Train:
+    """Give a function that trains and gives the folder of what was written."""
+
+    def train_in(
+        settings: TrainSettings,
+        *,
+        folder: str = "run",
+        start: Path | None = None,
+        index: Path = shards / "index.parquet",
+        tracker: Silence | None = None,
+    ) -> Path:
+        train(
+            settings,
+            index=index,
+            vocabulary=shards / "vocab.txt",
+            start=start,
+            checkpoint=tmp_path / folder / "last.pt",
+            history=tmp_path / folder / "history.csv",
+            device=torch.device("cpu"),
+            tracker=tracker or Silence(),
+        )
+        return tmp_path / folder
+
+    return train_in
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return GramModel.load(folder / "last.pt").state_dict()
+
+
+def are_equal(first: Path, second: Path) -> bool:
+    """Compare the weights of two trainings bit for bit, and their histories byte for byte."""
+    one, other = weights(first), weights(second)
+    histories = [(folder / "history.csv").read_bytes() for folder in (first, second)]
+    return histories[0] == histories[1] and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# --- what is written --------------------------------------------------------------------------
+
+
+def test_the_checkpoint_can_be_loaded(run: Train, make_settings: MakeSettings) -> None:
+    settings = make_settings(steps=2)
+    model = GramModel.load(run(settings) / "last.pt")
+    assert (model.model_config, model.inputs_config) == (settings.model, settings.inputs)
+
+
+def test_the_history_has_a_row_a_step(run: Train, make_settings: MakeSettings) -> None:
+    history = pd.read_csv(run(make_settings(steps=3)) / "history.csv")
+    assert history["step"].tolist() == [1, 2, 3]
+
+
+def test_the_history_tells_all_parts_of_the_loss(run: Train, make_settings: MakeSettings) -> None:
+    history = pd.read_csv(run(make_settings(steps=3)) / "history.csv")
+    contrastive = (history["text_to_item"] + history["item_to_text"]) / 2
+    expected = contrastive + 0.1 * history["matching"]
+    assert history["loss"].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_the_history_tells_the_rate(run: Train, make_settings: MakeSettings) -> None:
+    history = pd.read_csv(run(make_settings(steps=4)) / "history.csv")
+    expected = [1e-3 * (1 - done) / 0.9 for done in (0.25, 0.5, 0.75, 1)]
+    assert history["learning_rate"].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_readable_description_stands_beside_the_checkpoint(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(steps=2)
+    described = json.loads((run(settings) / "last.json").read_text(encoding="utf-8"))
+    assert described["steps"] == 2
+    assert TrainSettings.model_validate(described["settings"]) == settings
+
+
+def test_nothing_else_is_left_behind(run: Train, make_settings: MakeSettings) -> None:
+    names = [path.name for path in run(make_settings(steps=9)).iterdir()]
+    assert sorted(names) == ["history.csv", "last.json", "last.pt"]
+
+
+# --- how long, and on what --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batch_size", "steps"),
+    [(1, 4, 3), (2, 4, 6), (1, 5, 2), (0.5, 4, 1), (0.1, 4, 1), (3, 64, 3)],
+)
+def test_epochs_are_passes_over_the_split(
+    run: Train, make_settings: MakeSettings, epochs: float, batch_size: int, steps: int
+) -> None:
+    settings = make_settings(modalities=(SUBTITLE,), epochs=epochs, batch_size=batch_size)
+    assert len(pd.read_csv(run(settings) / "history.csv")) == steps
+
+
+def test_the_tracker_is_told_every_ten_steps_and_the_last(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    notebook = Notebook()
+    run(make_settings(modalities=(SUBTITLE,), steps=12), tracker=notebook)
+    assert list(notebook.told) == [10, 12]
+
+
+def test_the_tracker_is_told_how_fast_it_goes(run: Train, make_settings: MakeSettings) -> None:
+    notebook = Notebook()
+    run(make_settings(modalities=(SUBTITLE,), steps=1), tracker=notebook)
+    assert notebook.told[1]["clips_per_second"] > 0
+
+
+def test_a_split_that_is_not_there_is_named(run: Train, make_settings: MakeSettings) -> None:
+    with pytest.raises(ValueError, match="no clip of the split 'val'; it has: test, train"):
+        run(make_settings(split="val"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@BOTH
+def test_any_number_of_modalities_can_be_trained(
+    run: Train, make_settings: MakeSettings, kind: str, count: int
+) -> None:
+    settings = make_settings(modalities=ITEM_MODALITIES[:count], loss={"kind": kind}, steps=2)
+    assert pd.read_csv(run(settings) / "history.csv")["loss"].map(math.isfinite).all()
+
+
+@BOTH
+def test_the_loss_falls(run: Train, make_settings: MakeSettings, kind: str) -> None:
+    settings = make_settings(
+        modalities=(VIDEO, SUBTITLE), steps=40, batch_size=12, dropout=0.0, loss={"kind": kind}
+    )
+    loss = pd.read_csv(run(settings) / "history.csv")["loss"]
+    assert loss.tail(5).mean() < 0.8 * loss.head(5).mean()
+
+
+def test_without_a_weight_matching_is_left_out(run: Train, make_settings: MakeSettings) -> None:
+    folder = run(make_settings(steps=2, loss={"matching_weight": 0}))
+    assert pd.read_csv(folder / "history.csv")["matching"].tolist() == [0, 0]
+
+
+def test_a_loss_that_is_not_finite_names_step_and_clips(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(modalities=(SUBTITLE,), learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"the loss is nan at step \d+, on the clips .*train.*lower"):
+        run(settings)
+
+
+def test_the_temperature_stays_above_zero(run: Train, make_settings: MakeSettings) -> None:
+    settings = make_settings(modalities=(SUBTITLE,), loss={"temperature": 0.002}, learning_rate=0.1)
+    assert pd.read_csv(run(settings) / "history.csv")["temperature"].min() >= 0.999e-3
+
+
+# --- the same again ---------------------------------------------------------------------------
+
+
+def test_the_same_settings_give_the_same_weights(run: Train, make_settings: MakeSettings) -> None:
+    settings = make_settings(steps=3)
+    assert are_equal(run(settings, folder="first"), run(settings, folder="again"))
+
+
+def test_another_seed_gives_other_weights(run: Train, make_settings: MakeSettings) -> None:
+    first = run(make_settings(steps=1), folder="first")
+    other = run(make_settings(steps=1, seed=1), folder="other")
+    assert not are_equal(first, other)
+
+
+def test_keeping_decoded_clips_changes_nothing(run: Train, make_settings: MakeSettings) -> None:
+    plain = run(make_settings(steps=5), folder="plain")
+    cached = run(make_settings(steps=5, cache_mib=64), folder="cached")
+    assert are_equal(plain, cached)
+
+
+# --- killed and started again -----------------------------------------------------------------
+
+
+def kill(run: Train, settings: TrainSettings, **arguments: Any) -> None:  # noqa: ANN401
+    """Train until step 10, when the job is ended; its newest partial checkpoint is of step 8."""
+    with pytest.raises(SystemExit):
+        run(settings, tracker=Killer(), **arguments)
+
+
+@BOTH
+def test_a_killed_training_ends_as_an_undisturbed_one(
+    run: Train, make_settings: MakeSettings, kind: str
+) -> None:
+    settings = make_settings(loss={"kind": kind})
+    undisturbed = run(settings, folder="undisturbed")
+    kill(run, settings)
+    assert are_equal(run(settings), undisturbed)
+
+
+def test_a_killed_training_goes_on_where_it_stopped(
+    run: Train, make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings(modalities=(SUBTITLE,))
+    kill(run, settings)
+    with caplog.at_level("INFO", logger="gram"):
+        run(settings)
+    assert "going on after step 8 of 12" in caplog.text
+
+
+def test_a_training_killed_twice_ends_as_an_undisturbed_one(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(modalities=(VIDEO, SUBTITLE), steps=24, checkpoint_steps=3)
+    undisturbed = run(settings, folder="undisturbed")
+    kill(run, settings)
+    kill(run, settings)
+    assert are_equal(run(settings), undisturbed)
+
+
+def test_a_killed_training_leaves_no_output(
+    run: Train, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    kill(run, make_settings(modalities=(SUBTITLE,)))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["partial"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"steps": 13}, {"learning_rate": 2e-3}, {"loss": {"temperature": 0.1}}],
+    ids=["seed", "steps", "rate", "temperature"],
+)
+def test_a_training_with_other_settings_starts_anew(
+    run: Train, make_settings: MakeSettings, change: dict[str, Any]
+) -> None:
+    kill(run, make_settings(modalities=(SUBTITLE,)))
+    settings = make_settings(modalities=(SUBTITLE,), **change)
+    assert are_equal(run(settings), run(settings, folder="undisturbed"))
+
+
+def test_a_training_on_another_index_starts_anew(
+    run: Train, make_settings: MakeSettings, shards: Path, tmp_path: Path
+) -> None:
+    settings = make_settings(modalities=(SUBTITLE,))
+    kill(run, settings)
+    index = tmp_path / "index.parquet"
+    rows = pd.read_parquet(shards / "index.parquet")
+    rows["subtitle"] = rows["subtitle"].str.replace(" ", " and ")
+    rows.to_parquet(index)
+    again = run(settings, index=index)
+    assert are_equal(again, run(settings, folder="undisturbed", index=index))
+
+
+def test_a_training_from_another_start_starts_anew(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(modalities=(SUBTITLE,))
+    short = make_settings(modalities=(SUBTITLE,), steps=1)
+    one, other = (
+        run(short, folder="one") / "last.pt",
+        run(make_settings(modalities=(SUBTITLE,), steps=1, seed=5), folder="other") / "last.pt",
+    )
+    kill(run, settings, start=one)
+    again = run(settings, start=other)
+    assert are_equal(again, run(settings, folder="undisturbed", start=other))
+
+
+# --- from a checkpoint ------------------------------------------------------------------------
+
+
+def test_finetuning_starts_from_the_weights_of_the_checkpoint(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    start = run(make_settings(steps=3), folder="pretrained")
+    tuned = run(
+        make_settings(steps=1, learning_rate=1e-12, seed=7),
+        folder="finetuned",
+        start=start / "last.pt",
+    )
+    before, after = weights(start), weights(tuned)
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
+
+
+def test_finetuning_goes_on_with_the_learned_temperature(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    first = make_settings(modalities=(SUBTITLE,), steps=2, loss={"temperature": 0.5})
+    start = run(first, folder="pretrained") / "last.pt"
+    tuned = run(make_settings(modalities=(SUBTITLE,), steps=1), folder="finetuned", start=start)
+    assert pd.read_csv(tuned / "history.csv")["temperature"][0] == pytest.approx(0.5, rel=0.01)
+
+
+# --- one step ---------------------------------------------------------------------------------
+
+
+@BOTH
+def test_every_parameter_learns(
+    make_model: Callable[..., GramModel], make_batch: Callable[..., Batch], kind: str
+) -> None:
+    model = make_model()
+    config = LossConfig.model_validate({"kind": kind})
+    step_loss(model, make_batch(4), config).total.backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+
+
+def test_the_parts_of_a_step_add_up(
+    make_model: Callable[..., GramModel], make_batch: Callable[..., Batch]
+) -> None:
+    parts = step_loss(make_model(), make_batch(4), LossConfig(matching_weight=0.5))
+    expected = parts.contrastive.total.item() + 0.5 * parts.matching.item()
+    assert parts.total.item() == pytest.approx(expected)
+
+
+def test_a_batch_of_one_clip_has_no_matching_loss(
+    make_model: Callable[..., GramModel], make_batch: Callable[..., Batch]
+) -> None:
+    assert step_loss(make_model(), make_batch(1), LossConfig()).matching.item() == 0
+
+
+@BOTH
+def test_clips_that_lack_modalities_have_a_finite_loss(
+    make_model: Callable[..., GramModel], make_batch: Callable[..., Batch], kind: str
+) -> None:
+    present = {AUDIO: [False] * 3, DEPTH: [True, False, False], SUBTITLE: [False, True, True]}
+    config = LossConfig.model_validate({"kind": kind})
+    assert torch.isfinite(step_loss(make_model(), make_batch(3, present=present), config).total)
