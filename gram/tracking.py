@@ -114,7 +114,7 @@ def tracked_job(
     from mlflow import MlflowClient
 
     client = MlflowClient(address)
-    experiment = _experiment(client)
+    experiment = _experiment(client, address)
     parent = _parent(client, experiment, invocation=invocation, folder=folder)
     run_id = _open_run(client, experiment, job=job, parent=parent)
     tracker = MlflowTracker(client, run_id)
@@ -139,10 +139,10 @@ def prepare_tracking(address: str) -> None:
     Raises:
         subprocess.CalledProcessError: If MLflow cannot set the database up.
     """
-    if not address.startswith("sqlite:"):
+    if not _is_sqlite(address):
         log.info("tracking at %s needs no database of ours", address or "nowhere")
         return
-    Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    _database(address).parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-m", "mlflow", "db", "upgrade", address],
         check=False,
@@ -170,13 +170,16 @@ def finish_invocation(*, address: str, invocation: str, folder: Path, status: st
     MlflowClient(address).set_terminated(note.read_text(encoding="utf-8"), status)
 
 
-def _experiment(client: "MlflowClient") -> str:
+def _experiment(client: "MlflowClient", address: str) -> str:
+    """Find or make the experiment; beside a SQLite file it keeps its artifacts there too."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         try:
-            return str(client.create_experiment(EXPERIMENT))
+            artifacts = _database(address).with_name("mlflow_artifacts").as_uri()
+            location = artifacts if _is_sqlite(address) else None
+            return str(client.create_experiment(EXPERIMENT, artifact_location=location))
         except MlflowException:  # another job made it in between
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is None:
@@ -221,6 +224,14 @@ def _supersede(client: "MlflowClient", experiment: str, *, job: JobIdentity, run
         client.set_tag(run.info.run_id, "gram.state", "superseded")
         client.set_tag(run.info.run_id, "gram.superseded_by", run_id)
     client.set_tag(run_id, "gram.state", "current")
+
+
+def _is_sqlite(address: str) -> bool:
+    return address.startswith("sqlite:")
+
+
+def _database(address: str) -> Path:
+    return Path(address.removeprefix("sqlite:///")).absolute()
 
 
 def _metric_name(name: str) -> str:

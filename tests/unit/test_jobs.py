@@ -1,28 +1,15 @@
-"""Which settings a job gets, as one string, and that its class reads them back."""
+"""Which settings a job gets, as one string."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from gram.config import Config, Section, merged
-from gram.jobs import (
-    EmbedSettings,
-    ExtractSettings,
-    GenerateSettings,
-    IndexSettings,
-    NoSettings,
-    ReportSettings,
-    ScoreSettings,
-    TableSettings,
-    TrainSettings,
-    VocabularySettings,
-    job_settings,
-    trained_splits,
-)
+from gram.config import Config, merged
+from gram.jobs import job_settings, trained_splits
 
 FOLDER = Path(__file__).parents[2] / "config"
 
@@ -46,28 +33,6 @@ def turned(value: object) -> object:
     if isinstance(value, dict):
         return {key: turned(value[key]) for key in reversed(value)}
     return value
-
-
-@pytest.mark.parametrize(
-    ("names", "settings"),
-    [
-        ((), NoSettings),
-        (("dataset",), GenerateSettings),
-        (("extraction",), ExtractSettings),
-        (("shards",), IndexSettings),
-        (("vocabulary",), VocabularySettings),
-        ((*TRAINING, "pretrain"), TrainSettings),
-        ((*TRAINING, "finetune"), TrainSettings),
-        (("inputs", "embedding", "protocol", "trained_splits"), EmbedSettings),
-        (("evaluation",), ScoreSettings),
-        (("table",), TableSettings),
-        (("report", "tables", "showcase"), ReportSettings),
-    ],
-    ids=lambda value: value.__name__ if isinstance(value, type) else "_".join(value) or "none",
-)
-def test_a_job_reads_its_settings_back(names: Sequence[str], settings: type[Section]) -> None:
-    text = job_settings(read(), names, WILDCARDS)
-    assert settings.model_validate_json(text).model_dump(mode="json") == json.loads(text)
 
 
 def test_pretraining_and_finetuning_are_both_called_training() -> None:

@@ -1,0 +1,63 @@
+"""Names and shapes of the weights in a checkpoint, which checkpoints of others are read by."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gram.config import (
+    AudioConfig,
+    InputsConfig,
+    ModelConfig,
+    TextConfig,
+    VisionConfig,
+)
+from gram.model import GramModel
+from gram.types import ITEM_MODALITIES
+
+KEYS = Path(__file__).parent / "checkpoint_keys.txt"
+
+
+@pytest.fixture(scope="module")
+def model() -> GramModel:
+    """Give a model of all modalities in which hardly two sizes are the same."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        modalities=ITEM_MODALITIES,
+        embedding_width=10,
+        vision=VisionConfig(patch=8, width=16, depth=1, heads=2, mlp_width=20),
+        audio=AudioConfig(patch=16, width=24, depth=1, heads=2, mlp_width=28),
+        text=TextConfig(width=32, depth=1, heads=2, mlp_width=36),
+    )
+    inputs = InputsConfig(image_pixels=16, train_frames=3, audio_frames=48, mel_bins=32)
+    return GramModel(config, inputs, pieces=tuple(f"piece{number}" for number in range(50)))
+
+
+def lines(model: GramModel) -> list[str]:
+    return [
+        f"{name} {'x'.join(str(size) for size in weight.shape) or 'scalar'}"
+        for name, weight in sorted(model.state_dict().items())
+    ]
+
+
+def test_the_weights_have_their_names_and_shapes(
+    model: GramModel, request: pytest.FixtureRequest
+) -> None:
+    if request.config.getoption("--write-checkpoint-keys", default=False):
+        KEYS.write_text("\n".join(lines(model)) + "\n", encoding="utf-8")
+    written = KEYS.read_text(encoding="utf-8").splitlines()
+    assert lines(model) == written, (
+        "names or shapes of the weights changed: checkpoints that were written before cannot be "
+        "loaded. If that is meant, say so in CHANGELOG.md, raise the versions of pretrain_model "
+        "and finetune_model, and run `pytest tests/contract --write-checkpoint-keys`."
+    )
+
+
+def test_a_checkpoint_holds_weights_settings_and_pieces(model: GramModel) -> None:
+    assert sorted(model.checkpoint()) == ["config", "model", "pieces"]
+
+
+def test_the_settings_of_a_checkpoint_are_two_sections(model: GramModel) -> None:
+    config = model.checkpoint()["config"]
+    assert isinstance(config, dict)
+    assert sorted(config) == ["inputs", "model"]

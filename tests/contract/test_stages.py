@@ -1,0 +1,237 @@
+"""The version of a stage stands for its code: names, files, and a digest that tells of changes."""
+
+import ast
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gram.stages import STAGES
+
+ROOT = Path(__file__).parents[2]
+GRAM = ROOT / "gram"
+DIGESTS = Path(__file__).parent / "stages.json"
+RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+
+DECIDES_NO_RESULT = (
+    "workflow.py",  # log, errors, tracking
+    "jobs.py",  # which settings a job gets: it gets them in params
+    "config",  # likewise
+    "files.py",
+    "progress.py",
+    "tracking.py",
+    "device.py",
+    "types.py",  # names and containers
+    "data/status.py",
+    "data/disk.py",  # whether there is room
+)
+"""Below ``gram/``: what a stage may import without naming it among its sources."""
+
+
+class WithoutDocstrings(ast.NodeTransformer):
+    """Takes out every text that stands alone: docstrings, and those below a constant."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Take them out of a body."""
+        super().generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [part for part in body if not is_text(part)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+        return node
+
+
+def is_text(part: ast.AST) -> bool:
+    return (
+        isinstance(part, ast.Expr)
+        and isinstance(part.value, ast.Constant)
+        and isinstance(part.value.value, str)
+    )
+
+
+def digest_of_code(text: str) -> str:
+    """Give a digest of Python code, blind to comments, docstrings and layout."""
+    tree = WithoutDocstrings().visit(ast.parse(text))
+    return hashlib.sha256(written_out(tree).encode()).hexdigest()
+
+
+def written_out(part: object) -> str:
+    """Write a syntax tree as text without empty fields, of which Python's versions have others."""
+    if isinstance(part, list):
+        return f"[{', '.join(written_out(one) for one in part)}]"
+    if not isinstance(part, ast.AST):
+        return repr(part)
+    fields = [
+        f"{name}={written_out(value)}"
+        for name, value in ast.iter_fields(part)
+        if value is not None and value != []
+    ]
+    return f"{type(part).__name__}({', '.join(fields)})"
+
+
+def files_of(source: str) -> list[Path]:
+    """List the files of a source, which is a file or a folder below ``gram/``."""
+    path = GRAM / source
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
+
+
+def digest_of_stage(stage: str) -> str:
+    """Give a digest of all sources of a stage."""
+    whole = hashlib.sha256()
+    for file in sorted({file for source in STAGES[stage].sources for file in files_of(source)}):
+        content = file.read_bytes()
+        one = (
+            digest_of_code(content.decode())
+            if file.suffix == ".py"
+            else hashlib.sha256(content).hexdigest()
+        )
+        whole.update(f"{file.relative_to(GRAM).as_posix()} {one}\n".encode())
+    return whole.hexdigest()
+
+
+def rules() -> dict[str, str]:
+    """Give the body of every rule of the workflow, by name."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk"))]
+    return {name: body for text in texts for name, body in RULE.findall(text)}
+
+
+# --- the digest -------------------------------------------------------------------------------
+
+
+def test_the_code_of_each_stage_is_that_of_its_version(request: pytest.FixtureRequest) -> None:
+    digests = {
+        stage: {"version": STAGES[stage].version, "digest": digest_of_stage(stage)}
+        for stage in sorted(STAGES)
+    }
+    if request.config.getoption("--write-stages", default=False):
+        DIGESTS.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+    written = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    changed = [stage for stage in STAGES if written.get(stage) != digests[stage]]
+    assert not changed, (
+        f"code of stage {', '.join(changed)} changed. If its outputs change, raise its version in "
+        "gram/stages.py. Then run `pytest tests/contract --write-stages`."
+    )
+
+
+def test_the_digests_are_of_the_stages_that_there_are() -> None:
+    assert sorted(json.loads(DIGESTS.read_text(encoding="utf-8"))) == sorted(STAGES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(a):\n    # why\n    return a + 1\n",
+        'def f(a):\n    """Add."""\n    return a + 1\n',
+        '"""A module."""\n\ndef f(\n    a,\n):\n    return (\n        a + 1\n    )\n',
+    ],
+    ids=["comment", "docstring", "layout"],
+)
+def test_the_digest_is_blind_to(text: str) -> None:
+    assert digest_of_code(text) == digest_of_code("def f(a):\n    return a + 1\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["def f(a):\n    return a + 2\n", "def g(a):\n    return a + 1\n", "def f(a):\n    a + 1\n"],
+    ids=["number", "name", "statement"],
+)
+def test_the_digest_sees_another(text: str) -> None:
+    assert digest_of_code(text) != digest_of_code("def f(a):\n    return a + 1\n")
+
+
+def test_a_text_that_is_returned_is_no_docstring() -> None:
+    one, other = (f'def f():\n    return "{text}"\n' for text in ("a", "b"))
+    assert digest_of_code(one) != digest_of_code(other)
+
+
+# --- names and files --------------------------------------------------------------------------
+
+
+def test_there_are_rules() -> None:
+    assert len(rules()) >= 16
+
+
+def test_stages_are_the_rules_that_carry_a_version() -> None:
+    carriers = [name for name, body in rules().items() if "stage_version(" in body]
+    assert sorted(carriers) == sorted(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_rule_carries_the_version_of_its_own_stage(stage: str) -> None:
+    assert re.findall(r'stage_version\("(\w+)"\)', rules()[stage]) == [stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_source_of_a_stage_exists(stage: str) -> None:
+    assert [source for source in STAGES[stage].sources if not files_of(source)] == []
+    assert [source for source in STAGES[stage].sources if not (GRAM / source).exists()] == []
+
+
+# --- completeness -----------------------------------------------------------------------------
+
+
+def imports(path: Path) -> Iterator[Path]:
+    """Give the files of the package that a file imports, those for type checking left out."""
+    skipped: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            skipped |= {id(below) for part in node.body for below in ast.walk(part)}
+        if id(node) in skipped:
+            continue
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.split(".")[0] == "gram":
+                module = ROOT.joinpath(*name.split("."))
+                yield from (
+                    file
+                    for file in (module.with_suffix(".py"), module / "__init__.py")
+                    if file.is_file()
+                )
+
+
+def modules_behind(stage: str) -> set[str]:
+    """Name the files below ``gram/`` that a stage's script imports, and what those import."""
+    waiting, seen = [ROOT / "workflow" / "scripts" / f"{stage}.py"], set()
+    while waiting:
+        for file in imports(waiting.pop()):
+            name = file.relative_to(GRAM).as_posix()
+            is_empty = name.endswith("__init__.py")
+            if not is_empty and name not in seen and not is_below(name, DECIDES_NO_RESULT):
+                seen.add(name)
+                waiting.append(file)
+    return seen
+
+
+def is_below(name: str, sources: tuple[str, ...]) -> bool:
+    return any(name == source or name.startswith(f"{source}/") for source in sources)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_every_module_that_it_imports(stage: str) -> None:
+    named = STAGES[stage].sources
+    assert sorted(name for name in modules_behind(stage) if not is_below(name, named)) == []
+
+
+def test_modules_behind_a_stage_are_found() -> None:
+    assert {"training/loop.py", "losses.py", "volume.py"} <= modules_behind("pretrain_model")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_no_module_that_it_does_not_import(stage: str) -> None:
+    behind = modules_behind(stage) | {"tracking.py"}
+    unused = [
+        source
+        for source in STAGES[stage].sources
+        if source.endswith(".py")
+        and not is_below(source, DECIDES_NO_RESULT)
+        and source not in behind
+    ]
+    assert unused == []
