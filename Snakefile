@@ -27,9 +27,9 @@ rule all:
 
 
 rule report:
-    input:
-        report=rules.make_report.output.html,
     """The report, with what it needs."""
+    input:
+        page=rules.make_report.output.html,
     localrule: True
 
 

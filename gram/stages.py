@@ -21,6 +21,7 @@ class Stage(NamedTuple):
 
 
 _TABLES = ("data/tables.py", "data/status.py")
+_PROBE = ("data/probe.py", "data/media_facts.py", "data/media_files.py")
 _SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
 _MODEL = ("model.py", "encoders", "types.py")
 _LOADER = (
@@ -37,9 +38,7 @@ _SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/rank
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py")),
     "make_clips": Stage(1, ("data/annotations.py", *_TABLES)),
-    "probe_media": Stage(
-        1, ("data/probe.py", "data/media_facts.py", "data/media_files.py", *_TABLES)
-    ),
+    "probe_media": Stage(1, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
         1,
         (
@@ -52,10 +51,10 @@ STAGES: dict[str, Stage] = {
         ),
     ),
     "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
-    "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_TABLES)),
+    "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
     "pack_shards": Stage(1, _SHARDS),
     "index_shards": Stage(1, _SHARDS),
-    "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/clip_index.py")),
+    "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "prepare_tracking": Stage(1, ("tracking.py",)),
     "pretrain_model": Stage(1, _TRAINING),
     "finetune_model": Stage(1, _TRAINING),

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -9,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from gram.config import Config
-from gram.data.media_files import media_digest
+from gram.data.media_files import media_digests
 from gram.jobs import job_settings
 from gram.stages import stage_version
 from gram.workflow import ADDRESS_VARIABLE, INVOCATION_VARIABLE, finish_workflow
@@ -85,6 +86,12 @@ def media_folder(wildcards):
     return dataset.media
 
 
+@lru_cache
+def digests_of_folder(folder, chunks):
+    """Digests of all chunks of a folder, from one walk through it."""
+    return media_digests(folder, chunks=chunks)
+
+
 def media_of_chunk(wildcards, input):
     """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again."""
     dataset = CONFIG.datasets[wildcards.dataset]
@@ -93,7 +100,7 @@ def media_of_chunk(wildcards, input):
         raise FileNotFoundError(2, "the clips are not generated yet", str(input.clips))
     folder = Path(media_folder(wildcards))
     try:
-        return media_digest(folder, chunk=int(wildcards.chunk), chunks=dataset.chunks)
+        return digests_of_folder(folder, dataset.chunks)[int(wildcards.chunk)]
     except ValueError as error:
         raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
 

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,16 +52,31 @@ class StepLoss(NamedTuple):
     matching: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingFiles:
+    """What a training reads and writes.
+
+    Attributes:
+        index: Shard index of the data set.
+        vocabulary: Word pieces, used when there is no checkpoint to start from.
+        start: Checkpoint to start from; None: random weights.
+        checkpoint: File that is written last; ``history.csv``, one row a step, and a readable
+            description, the same name ending in ``.json``, stand beside it.
+    """
+
+    index: Path
+    vocabulary: Path
+    start: Path | None
+    checkpoint: Path
+
+
 def train(
     settings: TrainSettings,
+    files: TrainingFiles,
     *,
-    index: Path,
-    vocabulary: Path,
-    start: Path | None,
-    checkpoint: Path,
-    history: Path,
     device: torch.device,
     tracker: Tracker,
+    workers: int = 0,
 ) -> None:
     """Train a model from scratch or from a checkpoint; write its last state and its history.
 
@@ -69,30 +85,26 @@ def train(
 
     Args:
         settings: All that decides the outcome, with the seed.
-        index: Shard index of the data set.
-        vocabulary: Word pieces, used when there is no checkpoint to start from.
-        start: Checkpoint to start from; None: random weights.
-        checkpoint: File that is written; a readable JSON stands beside it.
-        history: CSV that is written, one row a step.
+        files: What is read and written.
         device: Where to train.
         tracker: Takes losses, rates and throughput.
+        workers: Threads that read clips ahead; 0: each batch is read when it is needed.
 
     Raises:
         ValueError: If no clip can be used, or the loss is not finite.
     """
     training = settings.training
     torch.manual_seed(settings.seed)
-    model = _build_model(settings, vocabulary=vocabulary, start=start).to(device).train()
+    model = _build_model(settings, files).to(device).train()
     optimizer = build_optimizer(model, settings.optimizer, training=training)
-    dataset = _build_dataset(settings, index=index, pieces=model.pieces)
+    dataset = _build_dataset(settings, files.index, pieces=model.pieces)
     num_steps = _num_steps(training, clips=len(dataset))
-    made_with = _fingerprint(settings, index=index, start=start or vocabulary)
-    partial = PartialCheckpoint(checkpoint, made_with=made_with)
+    partial = PartialCheckpoint(files.checkpoint, made_with=_fingerprint(settings, files))
     rows = partial.load(model, optimizer)
 
-    stream = _endless_batches(dataset, settings, start=len(rows))
+    stream = _endless_batches(dataset, settings, start=len(rows), workers=workers)
     todo = range(len(rows) + 1, num_steps + 1)
-    label = f"training {checkpoint.parent}"
+    label = f"training {files.checkpoint.parent}"
     for step in track(todo, total=num_steps, label=label, unit="steps", start=len(rows)):
         began = time.monotonic()
         batch = next(stream)
@@ -109,7 +121,7 @@ def train(
             tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
         if step % training.checkpoint_steps == 0 and step < num_steps:
             partial.save(model, optimizer, rows=rows)
-    _write_outputs(model, settings, rows=rows, checkpoint=checkpoint, history=history)
+    _write_outputs(model, settings, rows=rows, checkpoint=files.checkpoint)
     partial.remove()
 
 
@@ -171,18 +183,18 @@ def _check_finite(loss: StepLoss, *, step: int, batch: Batch) -> None:
         )
 
 
-def _build_model(settings: TrainSettings, *, vocabulary: Path, start: Path | None) -> GramModel:
-    if start is None:
-        return GramModel(
-            settings.model,
-            settings.inputs,
-            pieces=read_vocabulary(vocabulary),
-            temperature=settings.loss.temperature,
-        )
-    return GramModel.load(start)
+def _build_model(settings: TrainSettings, files: TrainingFiles) -> GramModel:
+    if files.start is not None:
+        return GramModel.load(files.start)
+    return GramModel(
+        settings.model,
+        settings.inputs,
+        pieces=read_vocabulary(files.vocabulary),
+        temperature=settings.loss.temperature,
+    )
 
 
-def _build_dataset(settings: TrainSettings, *, index: Path, pieces: tuple[str, ...]) -> ClipDataset:
+def _build_dataset(settings: TrainSettings, index: Path, *, pieces: tuple[str, ...]) -> ClipDataset:
     modalities = settings.model.ordered_modalities
     selection = select_clips(
         read_index(index),
@@ -215,13 +227,20 @@ def _batches_an_epoch(training: TrainingConfig, *, clips: int) -> int:
 
 
 def _endless_batches(
-    dataset: ClipDataset, settings: TrainSettings, *, start: int
+    dataset: ClipDataset, settings: TrainSettings, *, start: int, workers: int
 ) -> Iterator[Batch]:
     """Give batches from the ``start``-th on, epoch after epoch."""
     size = settings.training.batch_size
     epoch, skip = divmod(start, _batches_an_epoch(settings.training, clips=len(dataset)))
     while True:
-        yield from batches(dataset, batch_size=size, seed=settings.seed, epoch=epoch, start=skip)
+        yield from batches(
+            dataset,
+            batch_size=size,
+            seed=settings.seed,
+            epoch=epoch,
+            start=skip,
+            workers=workers,
+        )
         epoch, skip = epoch + 1, 0
 
 
@@ -237,22 +256,18 @@ def _history_row(step: int, loss: StepLoss, *, model: GramModel, rate: float) ->
     }
 
 
-def _fingerprint(settings: TrainSettings, *, index: Path, start: Path) -> str:
+def _fingerprint(settings: TrainSettings, files: TrainingFiles) -> str:
     """Name all that a partial checkpoint must have been made with to be gone on from."""
     sections = {name: getattr(settings, name) for name in type(settings).model_fields}
-    return "\n".join([canonical_json(sections), sha256_of(index), sha256_of(start)])
+    inputs = (files.index, files.start or files.vocabulary)
+    return "\n".join([canonical_json(sections), *(sha256_of(path) for path in inputs)])
 
 
 def _write_outputs(
-    model: GramModel,
-    settings: TrainSettings,
-    *,
-    rows: list[HistoryRow],
-    checkpoint: Path,
-    history: Path,
+    model: GramModel, settings: TrainSettings, *, rows: list[HistoryRow], checkpoint: Path
 ) -> None:
     """Write history, checkpoint and its readable description; the checkpoint comes last."""
-    with atomic_path(history) as temporary:
+    with atomic_path(checkpoint.with_name("history.csv")) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     described = {"steps": len(rows), "settings": settings.model_dump(mode="json")}
     write_text(checkpoint.with_suffix(".json"), json.dumps(described, indent=2, sort_keys=True))

@@ -251,9 +251,9 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ({"model": {}, "config": {}}, r"\['config', 'model'\]"),
-        ([1, 2], "list"),
-        ({"state_dict": torch.zeros(1), 3: 4}, "state_dict"),
+        ({"model": {}, "config": {}}, "config, model"),
+        ([1, 2], r"\[1, 2\]"),
+        ({"state_dict": torch.zeros(1), 3: 4}, "3, state_dict"),
     ],
     ids=["a_key_missing", "a_list", "keys_of_several_kinds"],
 )

@@ -5,20 +5,18 @@ from typing import TYPE_CHECKING
 
 from gram.device import choose_device
 from gram.jobs import TrainSettings
-from gram.training.loop import train
+from gram.training.loop import TrainingFiles, train
 from gram.workflow import job, tracked
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
     from gram.workflow import snakemake
 
 with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
-    train(
-        settings,
+    files = TrainingFiles(
         index=Path(snakemake.input.index[0]),
         vocabulary=Path(snakemake.input.vocabulary[0]),
         start=Path(snakemake.input.start),
         checkpoint=Path(snakemake.output.checkpoint),
-        history=Path(snakemake.output.history),
-        device=choose_device(snakemake.resources.gpu),
-        tracker=tracker,
     )
+    device, workers = choose_device(snakemake.resources.gpu), snakemake.threads - 1
+    train(settings, files, device=device, tracker=tracker, workers=workers)
