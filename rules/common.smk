@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from gram.config import Config
-from gram.data.media_files import media_digests
+from gram.data.media_files import UNCHANGED, media_digests
 from gram.jobs import job_settings
 from gram.stages import stage_version
 from gram.workflow import ADDRESS_VARIABLE, INVOCATION_VARIABLE, finish_workflow
@@ -87,22 +87,31 @@ def media_folder(wildcards):
 
 
 @lru_cache
-def digests_of_folder(folder, chunks):
+def digests_of_folder(folder, chunks, changed_after_ns):
     """Digests of all chunks of a folder, from one walk through it."""
-    return media_digests(folder, chunks=chunks)
+    return media_digests(folder, chunks=chunks, changed_after_ns=changed_after_ns)
 
 
-def media_of_chunk(wildcards, input):
-    """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again."""
+def media_of_chunk(wildcards):
+    """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again.
+
+    It takes nothing but wildcards: Snakemake does not compare params that are made from inputs.
+    Params are compared before any job runs, so of generated media only those count that changed
+    after they were generated.
+    """
     dataset = CONFIG.datasets[wildcards.dataset]
-    if dataset.kind == "generated" and not Path(input.clips).is_file():
-        # Snakemake takes this as "not known before the inputs are made".
-        raise FileNotFoundError(2, "the clips are not generated yet", str(input.clips))
+    changed_after_ns = 0
+    if dataset.kind == "generated":
+        (written,) = expand(rules.generate_clips.output.annotations, **wildcards)
+        if not Path(written).is_file():
+            return UNCHANGED
+        changed_after_ns = Path(written).stat().st_mtime_ns
     folder = Path(media_folder(wildcards))
     try:
-        return digests_of_folder(folder, dataset.chunks)[int(wildcards.chunk)]
+        digests = digests_of_folder(folder, dataset.chunks, changed_after_ns)
     except ValueError as error:
         raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
+    return digests[int(wildcards.chunk)]
 
 
 def chunk_count(wildcards):

@@ -1,9 +1,44 @@
-"""What all tests share: torch computes on one thread, so that times and sums do not depend on cores."""
+"""What all tests share: torch computes on one thread, and the checkout can be copied.
+
+On one thread times and sums do not depend on the number of cores.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def copy_checkout() -> Callable[[Path], Path]:
+    """Give a function that copies the project into a new folder, as it would stand in a commit.
+
+    Workflows run in such a copy, never in the checkout, whose results are the user's.
+    """
+    return _copy_checkout
+
+
+def _copy_checkout(folder: Path) -> Path:
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    listed = subprocess.run(
+        [*command, "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source, target = ROOT / name, folder / name
+        if source.is_symlink() or source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    return folder

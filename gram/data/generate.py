@@ -245,8 +245,6 @@ def _nearness(place: str, y: Floats, x: Floats, *, reach: float) -> Floats:
             return abs(x) - 0.6 / reach + 0 * y
         case "corners":
             return np.minimum(abs(y), abs(x)) - 0.5 / reach
-        case "edges":
-            return np.maximum(abs(y), abs(x)) - 0.7 / reach
     raise ValueError(f"no place is named {place!r}; see PLACES in gram.data.generated_world")
 
 

@@ -1,6 +1,6 @@
 """What the generated clips show, sound like, say and how deep they are, and how captions tell it.
 
-Four named factors of six values each. Every one can be perceived in one modality only: the color
+Four named factors of five values each. Every one can be perceived in one modality only: the color
 in the picture, the pitch in the sound, the topic in the subtitle, the place that is near in the
 depth maps. Captions name all four, so a caption finds its clip only by all modalities together.
 """
@@ -20,17 +20,15 @@ COLORS: dict[str, tuple[str, ...]] = {
     "red": ("red", "crimson", "scarlet"),
     "yellow": ("yellow", "golden", "lemon"),
     "green": ("green", "emerald", "lime"),
-    "cyan": ("cyan", "turquoise", "teal"),
     "blue": ("blue", "navy", "cobalt"),
     "magenta": ("magenta", "purple", "fuchsia"),
 }
-"""Colors of what moves, 60 degrees of hue apart, and the words for them."""
+"""Colors of what moves, 72 degrees of hue apart, and the words for them."""
 
 PITCHES: dict[str, tuple[str, ...]] = {
     "bass": ("bass", "rumbling", "booming"),
     "baritone": ("baritone", "low", "dark"),
     "tenor": ("tenor", "medium", "mellow"),
-    "alto": ("alto", "bright", "clear"),
     "soprano": ("soprano", "high", "ringing"),
     "piccolo": ("piccolo", "shrill", "piercing"),
 }
@@ -41,7 +39,6 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "weather": ("the weather", "the forecast", "rain and wind"),
     "sport": ("sport", "football", "the match"),
     "garden": ("gardening", "plants", "flowers"),
-    "travel": ("travel", "a journey", "trains and stations"),
     "space": ("space", "the planets", "astronomy"),
 }
 """Topics of the subtitle and the words for them."""
@@ -52,7 +49,6 @@ PLACES: dict[str, tuple[str, ...]] = {
     "middle": ("in the middle", "at the center", "in the heart of the view"),
     "sides": ("on both sides", "at the left and the right", "on either flank"),
     "corners": ("in the corners", "in all four corners", "in every corner"),
-    "edges": ("all around the edges", "along the whole border", "around the rim"),
 }
 """Places that are near and the words for them; mirroring left to right changes none of them."""
 
@@ -102,12 +98,6 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Snails eat the {a}, so I keep them away with {b}.",
         "Cut back the {a} after the bloom and spread the {b}.",
     ),
-    "travel": (
-        "Our {a} leaves at nine, so we see the {b} tonight.",
-        "We missed the {a} and walked to the {b} instead.",
-        "The {a} was full of tourists on their way to the {b}.",
-        "After the {a} it is only an hour to the {b}.",
-    ),
     "space": (
         "The {a} circles its star together with its {b}.",
         "Through the telescope we saw a {a} and its {b}.",
@@ -133,10 +123,6 @@ WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "garden": (
         ("lavender", "basil", "roses", "tulips", "beans"),
         ("compost", "soil", "moss", "seedlings", "mulch"),
-    ),
-    "travel": (
-        ("ferry", "night bus", "flight", "cable car", "taxi"),
-        ("hostel", "harbor", "castle", "museum", "airport"),
     ),
     "space": (
         ("comet", "planet", "asteroid", "gas giant", "galaxy"),

@@ -21,6 +21,9 @@ SUFFIXES = frozenset(
 
 DEPTH_SUFFIX = ".depth.npy"
 
+UNCHANGED = hashlib.sha256().hexdigest()
+"""Digest of a chunk in which no file counts."""
+
 
 def chunk_of(source_id: str, chunks: int) -> int:
     """Give the chunk, from 0 to ``chunks - 1``, that a media file and its clips belong to.
@@ -83,8 +86,13 @@ def media_digest(folder: Path, *, chunk: int, chunks: int) -> str:
     return media_digests(folder, chunks=chunks)[chunk]
 
 
-def media_digests(folder: Path, *, chunks: int) -> tuple[str, ...]:
+def media_digests(folder: Path, *, chunks: int, changed_after_ns: int = 0) -> tuple[str, ...]:
     """Give ``media_digest`` of every chunk, in one walk through the folder.
+
+    Args:
+        folder: Folder of the media files.
+        chunks: Number of chunks.
+        changed_after_ns: Only files that changed later than this count, in ns since 1970.
 
     Raises:
         ValueError: If the folder is absent.
@@ -93,6 +101,8 @@ def media_digests(folder: Path, *, chunks: int) -> tuple[str, ...]:
     for path in _paths(folder):
         if _is_media(path) or path.name.endswith(DEPTH_SUFFIX):
             state = path.stat() if path.exists() else path.lstat()
+            if state.st_mtime_ns <= changed_after_ns:
+                continue
             name = os.fsencode(path.relative_to(folder))
             line = b"%s\0%d\0%d\n" % (name, state.st_size, state.st_mtime_ns)
             lines[chunk_of(_stem(path.name), chunks)].append(line)

@@ -102,9 +102,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     output = folder / "shards" / "index.parquet"
     manifest = folder / "shards" / "manifest.json"
-    index_shards(
-        ShardsConfig(), indexes=[index], shards=[shard], output=output, manifest=manifest
-    )
+    index_shards(ShardsConfig(), indexes=[index], shards=[shard], output=output, manifest=manifest)
     vocabulary = folder / "shards" / "vocab.txt"
     learn_vocabulary(output, split="train", settings=VocabularyConfig(), output=vocabulary)
     return folder / "shards"
@@ -116,9 +114,7 @@ def _make_model_config(
     return ModelConfig(
         modalities=tuple(modalities),
         embedding_width=8,
-        vision=VisionConfig(
-            patch=8, width=16, depth=2, heads=2, mlp_width=32, drop_path=dropout
-        ),
+        vision=VisionConfig(patch=8, width=16, depth=2, heads=2, mlp_width=32, drop_path=dropout),
         audio=AudioConfig(patch=16, width=24, depth=1, heads=2, mlp_width=32, dropout=dropout),
         text=TextConfig(width=32, depth=1, heads=2, mlp_width=48, dropout=dropout),
     )
@@ -144,29 +140,18 @@ def _make_batch(
         ids_bl[:, 0], ids_bl[:, -1] = 2, 3
         return Tokens(ids_bl=ids_bl, mask_bl=torch.ones(size, length, dtype=torch.bool))
 
-    values = {
-        "caption": texts(6),
-        "video_bfchw": pixels(3),
-        "depth_bfchw": pixels(1),
-        "audio_bctm": torch.randn(
-            size, INPUTS.audio_clips, INPUTS.audio_frames, INPUTS.mel_bins, generator=random
-        ),
-        "subtitle": texts(9),
-    }
-    names = {
-        "video_bfchw": Modality.VIDEO,
-        "depth_bfchw": Modality.DEPTH,
-        "audio_bctm": Modality.AUDIO,
-        "subtitle": Modality.SUBTITLE,
-    }
-    for field, name in names.items():
-        if name not in modalities:
-            values[field] = None
+    caption, video, depth = texts(6), pixels(3), pixels(1)
+    slices = (size, INPUTS.audio_clips, INPUTS.audio_frames, INPUTS.mel_bins)
+    audio, subtitle = torch.randn(slices, generator=random), texts(9)
     everywhere = {name: [True] * size for name in modalities}
     return Batch(
         clip_ids=tuple(f"clip{row}" for row in range(size)),
+        caption=caption,
+        video_bfchw=video if Modality.VIDEO in modalities else None,
+        depth_bfchw=depth if Modality.DEPTH in modalities else None,
+        audio_bctm=audio if Modality.AUDIO in modalities else None,
+        subtitle=subtitle if Modality.SUBTITLE in modalities else None,
         present={
             name: torch.tensor(rows) for name, rows in {**everywhere, **(present or {})}.items()
         },
-        **values,
     )

@@ -33,7 +33,7 @@ def unit(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tens
 
 
 def looped_cross_entropy(distance_bb: Floats, *, temperature: float, smoothing: float) -> float:
-    """Give the mean over rows of the smoothed cross entropy, the right candidate on the diagonal."""
+    """Give the mean over rows of the smoothed cross entropy; the diagonal is right."""
     losses = []
     for row, distances in enumerate(distance_bb):
         logits = [-distance / temperature for distance in distances]
@@ -205,20 +205,18 @@ def test_texts_items_and_temperature_learn(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1).requires_grad_()
     vectors_bkd = unit(6, 3, 16, seed=2).requires_grad_()
     temperature = torch.tensor(0.07, requires_grad=True)
-    loss(anchors_bd, vectors_bkd, present_bk=None, temperature=temperature).total.backward()
-    gradients = [anchors_bd.grad, vectors_bkd.grad, temperature.grad]
-    assert all(gradient is not None and gradient.abs().min() > 0 for gradient in gradients)
+    total = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=temperature).total
+    gradients = torch.autograd.grad(total, (anchors_bd, vectors_bkd, temperature))
+    assert all(gradient.abs().min() > 0 for gradient in gradients)
 
 
 @BOTH
 def test_duplicated_modalities_have_finite_gradients(loss: Loss) -> None:
     anchors_bd = unit(4, 16, dtype=torch.float32).requires_grad_()
     vectors_bkd = anchors_bd.detach().unsqueeze(1).repeat(1, 3, 1).requires_grad_()
-    loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07).total.backward()
-    assert anchors_bd.grad is not None
-    assert vectors_bkd.grad is not None
-    assert torch.isfinite(anchors_bd.grad).all()
-    assert torch.isfinite(vectors_bkd.grad).all()
+    total = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07).total
+    gradients = torch.autograd.grad(total, (anchors_bd, vectors_bkd))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 @BOTH
@@ -273,9 +271,9 @@ def test_an_item_draws_the_text_that_is_near_to_it() -> None:
 def test_the_chances_of_negatives_are_their_softmax() -> None:
     torch.manual_seed(0)
     distance_bb = torch.tensor([[0.0, 0.1, 0.2], [0.3, 0.0, 0.3], [0.3, 0.3, 0.0]])
-    drawn = [int(draw_hard_negatives(distance_bb, temperature=0.1)[0][0]) for _ in range(3000)]
+    drawn = [int(draw_hard_negatives(distance_bb, temperature=0.1)[0][0]) for _ in range(1000)]
     near, far = math.exp(-1), math.exp(-2)
-    assert drawn.count(1) / 3000 == pytest.approx(near / (near + far), abs=0.03)
+    assert drawn.count(1) / 1000 == pytest.approx(near / (near + far), abs=0.05)
 
 
 def test_a_far_negative_is_drawn_now_and_then() -> None:

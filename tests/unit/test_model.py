@@ -113,9 +113,7 @@ def test_presence_is_passed_on(make_model: MakeModel, make_batch: MakeBatch) -> 
     assert encode(make_model(), batch).embeddings.present[AUDIO].tolist() == [True, False, True]
 
 
-def test_any_number_of_frames_can_be_embedded(
-    make_model: MakeModel, make_batch: MakeBatch
-) -> None:
+def test_any_number_of_frames_can_be_embedded(make_model: MakeModel, make_batch: MakeBatch) -> None:
     encodings = encode(make_model(), make_batch(frames=5))
     assert torch.isfinite(encodings.condition_bqd).all()
 

@@ -5,11 +5,15 @@ from gram.config import ExtractionConfig, LossConfig, Section, canonical_json
 
 
 class Inner(Section):
+    """A section within another one."""
+
     number: int = 3
     names: tuple[str, ...] = ("b", "a")
 
 
 class Outer(Section):
+    """A section with another one."""
+
     inner: Inner = Inner()
     rate: float = 1.0
 

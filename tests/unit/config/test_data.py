@@ -20,7 +20,9 @@ def test_the_kind_chooses_generated_clips() -> None:
 
 
 def test_another_kind_is_named_with_those_that_are_there() -> None:
-    with pytest.raises(ValidationError, match=r"Input tag 'url' .* expected tags: 'folder', 'generated'"):
+    with pytest.raises(
+        ValidationError, match=r"Input tag 'url' .* expected tags: 'folder', 'generated'"
+    ):
         ADAPTER.validate_python({"kind": "url"})
 
 

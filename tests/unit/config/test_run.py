@@ -49,9 +49,7 @@ def test_a_space_too_narrow_for_the_volume_is_refused() -> None:
         ModelConfig.model_validate({"modalities": ["video", "audio"], "embedding_width": 2})
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {"steps": 5, "epochs": 1}], ids=["neither", "both"]
-)
+@pytest.mark.parametrize("values", [{}, {"steps": 5, "epochs": 1}], ids=["neither", "both"])
 def test_a_training_has_steps_or_epochs(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="give steps or epochs, one of them"):
         TrainingConfig.model_validate(values)

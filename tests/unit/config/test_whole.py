@@ -44,7 +44,9 @@ def test_the_paper_s_settings_are_valid() -> None:
 
 
 def test_the_demo_is_valid_over_the_paper_s_settings() -> None:
-    assert Config.model_validate(merged(read("config.yaml"), read("demo.yaml"))).targets == ("demo",)
+    assert Config.model_validate(merged(read("config.yaml"), read("demo.yaml"))).targets == (
+        "demo",
+    )
 
 
 # --- defaults ---------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def test_names_are_values_of_wildcards(section: str) -> None:
 
 
 def test_a_target_that_is_no_table_is_named_with_the_tables() -> None:
-    with pytest.raises(ValidationError, match="targets names the table 'other'.*found: main"):
+    with pytest.raises(ValidationError, match=r"targets names the table 'other'.*found: main"):
         config({"targets": ["other"]})
 
 
@@ -224,7 +226,9 @@ def test_a_table_is_not_named_as_a_target_of_its_own(name: str) -> None:
 
 
 def test_a_run_of_a_table_needs_a_data_set_to_be_trained_on() -> None:
-    with pytest.raises(ValidationError, match=r"runs\.one has no pretrain_dataset; name one of: to"):
+    with pytest.raises(
+        ValidationError, match=r"runs\.one has no pretrain_dataset; name one of: to"
+    ):
         config({"runs": {"one": {"pretrain_dataset": None}}})
 
 

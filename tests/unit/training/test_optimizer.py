@@ -132,7 +132,3 @@ def test_without_warmup_the_rate_falls_from_the_start() -> None:
 
 def test_with_nothing_but_warmup_the_rate_only_rises() -> None:
     assert factors(4, 1.0) == pytest.approx([0.25, 0.5, 0.75, 1.0])
-
-
-def test_a_training_of_one_step_learns() -> None:
-    assert factors(1, 0.1)[0] > 0

@@ -1,0 +1,110 @@
+"""A tiny workflow that has run to its end, and ways to ask what would run in a copy of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gram.config import GeneratedDataset
+from gram.data.generate import generate_clips
+
+TINY = "tests/workflow/tiny.yaml"
+TARGETS = {"all", "total"}
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def run_snakemake() -> Callable[..., Done]:
+    """Give a function that runs Snakemake in a tree, untracked, and says how it ended."""
+    return _run_snakemake
+
+
+@pytest.fixture(scope="session")
+def planned_rules() -> Callable[..., dict[str, int]]:
+    """Give a function that tells how many jobs of each rule would run in a tree."""
+    return _planned_rules
+
+
+@pytest.fixture(scope="session")
+def new_tree(
+    tmp_path_factory: pytest.TempPathFactory, copy_checkout: Callable[[Path], Path]
+) -> Callable[[], Path]:
+    """Give a function that makes a tree in which nothing has run, with six clips in data/own."""
+
+    def make() -> Path:
+        tree = copy_checkout(tmp_path_factory.mktemp("tree"))
+        _make_own_clips(tree / "data" / "own")
+        return tree
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished_tree(new_tree: Callable[[], Path]) -> Path:
+    """Give a tree in which the tiny workflow has run to its end; tests do not change it."""
+    tree = new_tree()
+    done = _run_snakemake(tree)
+    assert done.returncode == 0, done.stdout
+    return tree
+
+
+@pytest.fixture
+def own_tree(finished_tree: Path, tmp_path: Path) -> Path:
+    """Give a copy of the finished tree, with the files' times, for one test to change."""
+    return shutil.copytree(finished_tree, tmp_path / "tree", symlinks=True)
+
+
+def _make_own_clips(folder: Path) -> None:
+    six = GeneratedDataset(kind="generated", clips={"test": 6}, seed=7, seconds=0.5, pixels=48)
+    generate_clips(
+        six, chunk=0, media=folder / "media", annotations=folder / "annotations.json", workers=2
+    )
+
+
+def _run_snakemake(
+    tree: Path,
+    *arguments: str,
+    profile: str = "profiles/demo",
+    overlay: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Done:
+    command = [sys.executable, "-m", "snakemake", *arguments, "--profile", profile]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        yaml.safe_dump(dict(overlay or {}), file)
+        file.flush()
+        return subprocess.run(
+            [*command, "--configfile", TINY, file.name],
+            cwd=tree,
+            env={**os.environ, "MLFLOW_TRACKING_URI": "", **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+
+def _planned_rules(
+    tree: Path,
+    *arguments: str,
+    profile: str = "profiles/demo",
+    overlay: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
+    done = _run_snakemake(
+        tree, *arguments, "--dry-run", "--quiet", "rules", profile=profile, overlay=overlay
+    )
+    assert done.returncode == 0, done.stdout
+    if "Nothing to be done" in done.stdout:
+        return {}
+    table = done.stdout.split("Job stats:")[1]
+    counts = Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
+    assert counts["total"] == sum(counts.values()) - counts["total"], done.stdout
+    return {name: count for name, count in counts.items() if name not in TARGETS}

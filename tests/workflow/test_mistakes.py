@@ -1,0 +1,161 @@
+"""Mistakes of users: each ends the workflow, with what was wrong, what was found and what to do."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+
+INDEX = "results/shards/own/index.parquet"
+EXTRACTED = "results/extracted/own/0000.parquet"
+
+
+@pytest.fixture
+def tree(new_tree: Callable[[], Path]) -> Path:
+    """Give a tree in which nothing has run."""
+    return new_tree()
+
+
+@pytest.fixture(scope="module")
+def without_ffmpeg(new_tree: Callable[[], Path], run_snakemake: Run) -> tuple[Path, Done]:
+    """Give a tree where an extraction found no ffmpeg, and how it ended."""
+    tree = new_tree()
+    return tree, run_snakemake(tree, EXTRACTED, environment={"GRAM_FFMPEG": "/nowhere"})
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a disk of its own that has room for next to nothing."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small disk can only be mounted by root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def flat(text: str) -> str:
+    """Join the lines of a message, which may be broken anywhere."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("overlay", "named"),
+    [
+        pytest.param({"defaults": {"los": {"temperature": 0.1}}}, "los", id="section"),
+        pytest.param({"defaults": {"loss": {"temprature": 0.1}}}, "temprature", id="setting"),
+        pytest.param({"extractoin": {"short_side": 64}}, "extractoin", id="top"),
+    ],
+)
+def test_an_unknown_setting_is_named(
+    overlay: dict[str, Any], named: str, tree: Path, run_snakemake: Run
+) -> None:
+    done = run_snakemake(tree, "--dry-run", overlay=overlay)
+    assert done.returncode != 0
+    assert f"'{named}' was unexpected" in done.stdout
+
+
+def test_a_run_that_is_not_there_is_named(tree: Path, run_snakemake: Run) -> None:
+    rows = [{"run": "volumes", "benchmark": "own"}]
+    done = run_snakemake(tree, "--dry-run", overlay={"tables": {"demo": {"rows": rows}}})
+    assert done.returncode != 0
+    assert (
+        "tables.demo names the run 'volumes', which is not there; found: cosine, gram_tv, "
+        "gram_tva, gram_tvas, volume"
+    ) in flat(done.stdout)
+
+
+def test_an_absent_annotation_file_is_named(tree: Path, run_snakemake: Run) -> None:
+    (tree / "data/own/annotations.json").unlink()
+    done = run_snakemake(tree, "--dry-run")
+    assert done.returncode != 0
+    assert (
+        "annotation file data/own/annotations.json is not there (datasets.own.annotations.test); "
+        "put it there, or change that setting"
+    ) in flat(done.stdout)
+
+
+def test_an_absent_media_folder_is_named(tree: Path, run_snakemake: Run) -> None:
+    shutil.rmtree(tree / "data/own/media")
+    done = run_snakemake(tree, "--dry-run")
+    assert done.returncode != 0
+    assert "the media folder data/own/media is not there" in flat(done.stdout)
+
+
+def test_an_empty_media_folder_ends_the_probing(tree: Path, run_snakemake: Run) -> None:
+    shutil.rmtree(tree / "data/own/media")
+    (tree / "data/own/media").mkdir()
+    done = run_snakemake(tree, INDEX)
+    assert done.returncode != 0
+    assert "no media file in data/own/media: found nothing, and looked in" in flat(done.stdout)
+    assert not (tree / "results/probe/own/0000.parquet").exists()
+
+
+def test_an_absent_ffmpeg_ends_the_extraction(without_ffmpeg: tuple[Path, Done]) -> None:
+    tree, done = without_ffmpeg
+    assert done.returncode != 0
+    assert (
+        "extract_clips own 0000: GRAM_FFMPEG is '/nowhere', which is not a file; set it to the "
+        "path of the ffmpeg program, or unset it"
+    ) in flat(done.stdout)
+    assert not (tree / EXTRACTED).exists()
+
+
+def test_a_message_names_the_log_that_has_the_rest(without_ffmpeg: tuple[Path, Done]) -> None:
+    tree, done = without_ffmpeg
+    log = "logs/extract_clips/own/0000.log"
+    assert f"The whole log: {log}" in done.stdout
+    assert "Traceback" in (tree / log).read_text(encoding="utf-8")
+
+
+def test_an_absent_ffmpeg_ends_the_generation(tree: Path, run_snakemake: Run) -> None:
+    wanted = "results/generated/dots/annotations/0000.json"
+    done = run_snakemake(tree, wanted, environment={"GRAM_FFMPEG": "/nowhere"})
+    assert done.returncode != 0
+    assert "generate_clips dots 0000: GRAM_FFMPEG is '/nowhere', which is not a file" in flat(
+        done.stdout
+    )
+
+
+def test_a_full_disk_ends_the_extraction(tree: Path, full_disk: Path, run_snakemake: Run) -> None:
+    probed = run_snakemake(tree, "results/probe/own/0000.parquet")
+    assert probed.returncode == 0, probed.stdout
+    place = f"tmpdir='{full_disk}'"
+    done = run_snakemake(tree, EXTRACTED, "--default-resources", place)
+    assert done.returncode != 0
+    said = flat(done.stdout)
+    assert f"extract_clips own 0000: [Errno 28] no space to write in {full_disk}" in said
+    assert "set TMPDIR" in said
+    assert not (tree / EXTRACTED).exists()
+
+
+def test_a_repeated_clip_id_ends_the_reading(tree: Path, run_snakemake: Run) -> None:
+    path = tree / "data/own/annotations.json"
+    records = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps([*records, records[0]]), encoding="utf-8")
+    done = run_snakemake(tree, INDEX)
+    assert done.returncode != 0
+    said = flat(done.stdout)
+    assert "make_clips own: 1 clip ids occur more than once" in said
+    assert records[0]["video_id"] in said
+    assert not (tree / "results/clips/own.parquet").exists()
+
+
+def test_no_usable_clip_ends_the_indexing(tree: Path, run_snakemake: Run) -> None:
+    for path in (tree / "data/own/media").glob("*.mp4"):
+        path.write_bytes(b"")
+    done = run_snakemake(tree, INDEX)
+    assert done.returncode != 0
+    assert "6 of 6 clips of own cannot be used, none is left" in flat(done.stdout)
+    assert not (tree / INDEX).exists()
