@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 LOCK = Path("results/demo.lock")
 PROFILE = "profiles/demo"
@@ -14,21 +15,24 @@ PROFILE = "profiles/demo"
 def main() -> int:
     """Run the demo workflow and show its table; return the exit status of Snakemake.
 
-    Only one demo runs in a folder at a time. A lock that a killed Snakemake left behind is
-    removed, so that the same command can simply be typed again.
+    Only one demo runs in a folder at a time. When the last one was killed, the lock that its
+    Snakemake left behind is removed, so that the same command can simply be typed again; the lock
+    of any other Snakemake is respected.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with LOCK.open("w") as lock:
+    with LOCK.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _say("Another demo is running in this folder. Wait for it, or end it.")
             return 1
-        if any(Path(".snakemake/locks").glob("*")):
-            _snakemake("--unlock", "--quiet")
+        if LOCK.read_text(encoding="utf-8"):  # written below, and the end was not reached
+            _snakemake("--unlock", "--quiet", lock=lock)
+        LOCK.write_text("running\n", encoding="utf-8")
         began = time.monotonic()
-        status = _snakemake()
+        status = _snakemake(lock=lock)
         seconds = time.monotonic() - began
+        LOCK.write_text("", encoding="utf-8")
     if status == 0:
         _say(Path("results/tables/demo.md").read_text(encoding="utf-8"))
         _say(f"Workflow: {seconds:.0f} s.")
@@ -37,9 +41,10 @@ def main() -> int:
     return status
 
 
-def _snakemake(*arguments: str) -> int:
+def _snakemake(*arguments: str, lock: IO[str]) -> int:
+    """Run Snakemake, which holds our lock as long as it lives, whatever becomes of us."""
     command = [sys.executable, "-m", "snakemake", "--profile", PROFILE, *arguments]
-    return subprocess.run(command, check=False).returncode
+    return subprocess.run(command, check=False, pass_fds=[lock.fileno()]).returncode
 
 
 def _mlflow_command() -> str:

@@ -17,6 +17,7 @@ from gram.config import (
     OptimizerConfig,
     ProtocolConfig,
     ReportConfig,
+    RunConfig,
     Section,
     ShardsConfig,
     TableConfig,
@@ -146,6 +147,8 @@ def _section(
             section: Section = getattr(config, name)
             return section
         case _:
+            if name not in RunConfig.model_fields:
+                raise KeyError(f"no section of the settings is named {name!r}")
             of_run: Section | int = getattr(config.runs[wildcards["run"]], name)
             return of_run
 

@@ -6,6 +6,7 @@ tokens of an item, D width.
 
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TypeVar
 
 import torch
@@ -60,7 +61,7 @@ class GramModel(nn.Module):
         """
         super().__init__()
         self.model_config, self.inputs_config, self.pieces = model, inputs, pieces
-        self.modalities = model.ordered_modalities
+        self.modalities = model.modalities
         self.text = _text_encoder(model, inputs, num_pieces=len(pieces))
         uses_vision = {Modality.VIDEO, Modality.DEPTH} & set(self.modalities)
         self.vision = _vision_encoder(model, inputs) if uses_vision else None
@@ -124,7 +125,13 @@ class GramModel(nn.Module):
         path = Path(path)
         if not path.is_file():
             raise ValueError(f"no checkpoint at {path}; train one, or give the path of a last.pt")
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+        except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+            raise ValueError(
+                f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error}); it is "
+                "damaged or another kind of file. Train it again, or give another path"
+            ) from error
         if not isinstance(saved, dict) or not {"model", "config", "pieces"} <= set(saved):
             found = ", ".join(sorted(map(str, saved))[:8]) if isinstance(saved, dict) else saved
             raise ValueError(

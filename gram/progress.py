@@ -39,26 +39,22 @@ def track(
         start: Number of items that an earlier, interrupted job did.
     """
     began = last_line = time.monotonic()
+    done = start
     with _bar(label, unit=unit, total=total, start=start) as bar:
         for done, item in enumerate(items, start=start + 1):
             yield item
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
             now = time.monotonic()
+            if bar is not None:
+                rate = f"{(done - start) / max(now - began, 1e-9):.1f}/s"
+                bar.update(bar.task_ids[0], completed=done, rate=rate)
             if now - last_line >= LINE_SECONDS and done < total:
                 last_line = now
                 log.info(
                     "%s", _line(label, unit, done, total=total, rate=(done - start) / (now - began))
                 )
     seconds = max(time.monotonic() - began, 1e-9)
-    log.info(
-        "%s: %d %s in %.1f s, %.1f a second",
-        label,
-        total - start,
-        unit,
-        seconds,
-        (total - start) / seconds,
-    )
+    number = done - start
+    log.info("%s: %d %s in %.1f s, %.1f a second", label, number, unit, seconds, number / seconds)
 
 
 def _line(label: str, unit: str, done: int, *, total: int, rate: float) -> str:
@@ -92,7 +88,11 @@ def _bar(label: str, *, unit: str, total: int, start: int) -> Iterator[Progress 
 @contextmanager
 def _terminal_lock() -> Iterator[bool]:
     """Try to become the one job of this user that draws on this terminal."""
-    terminal = os.ttyname(sys.stderr.fileno()).replace("/", "_")
+    try:
+        terminal = os.ttyname(sys.stderr.fileno()).replace("/", "_")
+    except OSError:  # a terminal without a name, as in some containers: nobody can share it
+        yield True
+        return
     path = Path(tempfile.gettempdir()) / f"gram-progress-{os.getuid()}{terminal}.lock"
     with path.open("a") as lock:
         try:

@@ -21,7 +21,12 @@ class Stage(NamedTuple):
 
 
 _TABLES = ("data/tables.py", "data/status.py")
-_PROBE = ("data/probe.py", "data/media_facts.py", "data/media_files.py")
+_PROBE = (
+    "data/probe.py",
+    "data/media_facts.py",
+    "data/media_files.py",
+    "data/ffmpeg.py",
+)
 _SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
 _MODEL = ("model.py", "encoders", "types.py")
 _LOADER = (
@@ -36,7 +41,9 @@ _RESULTS = ("evaluation/results.py",)
 _SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/ranks.py", "volume.py")
 
 STAGES: dict[str, Stage] = {
-    "generate_clips": Stage(1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py")),
+    "generate_clips": Stage(
+        1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py", "data/media_files.py")
+    ),
     "make_clips": Stage(1, ("data/annotations.py", *_TABLES)),
     "probe_media": Stage(1, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(

@@ -3,18 +3,16 @@
 import json
 import logging
 import os
-import platform
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from gram.config import Section
+from gram.versions import commit, versions
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import Snakemake
@@ -51,7 +49,7 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
     signal.signal(signal.SIGTERM, _terminate)
     text = snakemake.params.settings
     log.info("rule %s, stage version %s", snakemake.rule, snakemake.params.version)
-    log.info("commit %s, python %s, gram %s", commit(), platform.python_version(), _version("gram"))
+    log.info("commit %s, versions %s", commit(), versions("gram", "snakemake"))
     log.info("settings %s", text)
     try:
         yield settings.model_validate_json(text)
@@ -103,21 +101,6 @@ def finish_workflow(*, is_good: bool) -> None:
     )
 
 
-def commit() -> str:
-    """Name the commit of the code, with ``-changed`` when the tree differs from it."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=-changed", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown: not a git checkout"
-    return done.stdout.strip()
-
-
 def _log_to(path: Path) -> None:
     """Send all records to a file; messages of other packages from warnings on."""
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -129,13 +112,6 @@ def _log_to(path: Path) -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _flat(settings: str) -> dict[str, str]:

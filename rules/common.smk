@@ -129,7 +129,7 @@ def vocabulary_file(wildcards):
     """Word pieces of a run: the file that it names, or those learned from its training texts."""
     run = CONFIG.runs[wildcards.run]
     if run.inputs.vocabulary is not None:
-        return run.inputs.vocabulary
+        return [run.inputs.vocabulary]
     return expand(
         rules.learn_vocabulary.output.pieces,
         dataset=run.pretrain_dataset,

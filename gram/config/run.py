@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
-from gram.types import ITEM_MODALITIES, Modality
+from gram.types import Modality
 
 
 class VisionConfig(Section):
@@ -53,6 +53,11 @@ class ModelConfig(Section):
     audio: AudioConfig = AudioConfig()
     text: TextConfig = TextConfig()
 
+    @field_validator("modalities")
+    @classmethod
+    def _in_order(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        return tuple(sorted(modalities, key=list(Modality).index))
+
     @model_validator(mode="after")
     def _modalities_are_of_the_item(self) -> "ModelConfig":
         if Modality.TEXT in self.modalities:
@@ -64,11 +69,6 @@ class ModelConfig(Section):
         if len(self.modalities) + 1 > self.embedding_width:
             raise ValueError("model.embedding_width is below the number of modalities")
         return self
-
-    @property
-    def ordered_modalities(self) -> tuple[Modality, ...]:
-        """The item's modalities in the project's one order."""
-        return tuple(name for name in ITEM_MODALITIES if name in self.modalities)
 
 
 class InputsConfig(Section):
@@ -130,8 +130,8 @@ class LossConfig(Section):
 class OptimizerConfig(Section):
     """AdamW and its schedule."""
 
-    beta1: Fraction = Field(0.9, description="Decay of the first moment.")
-    beta2: Fraction = Field(0.98, description="Decay of the second moment.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
+    beta2: float = Field(0.98, ge=0, lt=1, description="Decay of the second moment.")
     eps: float = Field(1e-6, gt=0, description="Term under the second moment's root.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises from 0.")
@@ -207,3 +207,30 @@ class RunConfig(Section):
     pretrain: TrainingConfig = TrainingConfig(epochs=1)  # paper: one epoch
     embedding: EmbeddingConfig = EmbeddingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _encoders_fit_inputs(self) -> "RunConfig":
+        model, inputs = self.model, self.inputs
+        for part, encoder in (
+            ("vision", model.vision),
+            ("audio", model.audio),
+            ("text", model.text),
+        ):
+            _check_divides(
+                f"model.{part}.width", encoder.width, f"model.{part}.heads", encoder.heads
+            )
+        if {Modality.VIDEO, Modality.DEPTH} & set(model.modalities):
+            pixels, patch = inputs.image_pixels, model.vision.patch
+            _check_divides("inputs.image_pixels", pixels, "model.vision.patch", patch)
+        if Modality.AUDIO in model.modalities:
+            patch = model.audio.patch
+            _check_divides("inputs.audio_frames", inputs.audio_frames, "model.audio.patch", patch)
+            _check_divides("inputs.mel_bins", inputs.mel_bins, "model.audio.patch", patch)
+        return self
+
+
+def _check_divides(name: str, value: int, part_name: str, part: int) -> None:
+    if value % part:
+        raise ValueError(
+            f"{name} is {value}, which is no whole number of {part_name} ({part}); change one"
+        )

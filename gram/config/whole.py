@@ -93,7 +93,11 @@ class Config(Section):
         defaults, runs = data.get("defaults") or {}, data.get("runs") or {}
         if not isinstance(defaults, Mapping) or not isinstance(runs, Mapping):
             return data
-        return {**data, "runs": {name: merged(defaults, run or {}) for name, run in runs.items()}}
+        whole = {
+            name: merged(defaults, run or {}) if isinstance(run or {}, Mapping) else run
+            for name, run in runs.items()
+        }
+        return {**data, "runs": whole}
 
     @model_validator(mode="after")
     def _table_names_are_free(self) -> "Config":
@@ -113,20 +117,19 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _tables_can_be_made(self) -> "Config":
-        for table, config in self.tables.items():
-            for row in config.rows:
-                run = self.runs[row.run]
-                if run.pretrain_dataset is None:
-                    raise ValueError(
-                        f"runs.{row.run} has no pretrain_dataset; name one of: "
-                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
-                    )
-                if row.score not in run.evaluation.scores:
-                    raise ValueError(
-                        f"tables.{table} asks for the score {row.score!r} of run {row.run!r}, "
-                        f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
-                        "add it there"
-                    )
+        for where, row in self._lines():
+            run = self.runs[row.run]
+            if run.pretrain_dataset is None:
+                raise ValueError(
+                    f"runs.{row.run} has no pretrain_dataset; name one of: "
+                    f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
+                )
+            if row.score not in run.evaluation.scores:
+                raise ValueError(
+                    f"{where} asks for the score {row.score!r} of run {row.run!r}, "
+                    f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
+                    "add it there"
+                )
         return self
 
     @property
@@ -146,6 +149,15 @@ class Config(Section):
                     )
         return self
 
+    def _lines(self) -> list[tuple[str, TableRow]]:
+        """List every line of a table with where it stands; the report's showcase is one."""
+        lines = [
+            (f"tables.{name}", row) for name, table in self.tables.items() for row in table.rows
+        ]
+        if self.report.showcase is not None:
+            lines.append(("report.showcase", self.report.showcase))
+        return lines
+
     def _references(self) -> list[tuple[str, str, str, set[str]]]:
         """List every name that refers to another section: where, kind, name, names known there."""
         tables, runs, benchmarks = set(self.tables), set(self.runs), set(self.benchmarks)
@@ -159,10 +171,9 @@ class Config(Section):
             found += self._split_references(where, config.dataset, config.protocol.split)
             if config.finetune is not None:
                 found += self._split_references(where, config.dataset, config.finetune.split)
-        for table, table_config in self.tables.items():
-            for row in table_config.rows:
-                found.append((f"tables.{table}", "run", row.run, runs))
-                found.append((f"tables.{table}", "benchmark", row.benchmark, benchmarks))
+        for where, row in self._lines():
+            found.append((where, "run", row.run, runs))
+            found.append((where, "benchmark", row.benchmark, benchmarks))
         return found
 
     def _split_references(

@@ -45,18 +45,19 @@ class AudioEncoder(nn.Module):
         tokens = (audio_frames // patch) * (mel_bins // patch)
         self.positions = nn.Parameter(torch.empty(1, tokens, width))
         nn.init.trunc_normal_(self.positions, std=0.02)
-        block = nn.TransformerEncoderLayer(
-            width,
-            heads,
-            dim_feedforward=mlp_width,
-            dropout=dropout,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.blocks = nn.TransformerEncoder(
-            block, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False
-        )
+        blocks = [
+            nn.TransformerEncoderLayer(
+                width,
+                heads,
+                dim_feedforward=mlp_width,
+                dropout=dropout,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(depth)
+        ]
+        self.blocks = nn.Sequential(*blocks, nn.LayerNorm(width))
 
     def forward(self, audio_bctm: Tensor) -> Encoded:
         """Encode filter banks: normalized, float, shape (B, C, T, M)."""

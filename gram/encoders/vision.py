@@ -44,10 +44,11 @@ class VisionEncoder(nn.Module):
             img_size=pixels,
             patch_size=patch,
             num_classes=0,
+            global_pool="token",  # keeps the final norm over all tokens
             embed_dim=width,
             depth=depth,
             num_heads=heads,
-            mlp_ratio=mlp_width / width,
+            mlp_ratio=(mlp_width + 0.5) / width,  # timm takes the whole part of ratio times width
             drop_path_rate=drop_path,
         )
         scale_initial_weights(self.tower, width=width)

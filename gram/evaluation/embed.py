@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -52,20 +53,10 @@ def embed_benchmark(
         modalities=model.modalities,
         missing=settings.inputs.missing,
     )
-    pieces = WordPieces(model.pieces)
-    rows = selection.rows
-    dataset = ClipDataset(
-        rows,
-        folder=index.parent,
-        inputs=settings.inputs,
-        modalities=model.modalities,
-        pieces=pieces,
-        is_training=False,
-        seed=0,
-    )
+    pieces, rows = WordPieces(model.pieces), selection.rows
     clip_ids = tuple(str(clip_id) for clip_id in rows["clip_id"])
     queries, text_clip_q = _queries([list(row) for row in rows["captions"]], protocol.captions)
-    items = _embed_items(model, dataset, batch_size=settings.embedding.batch_size)
+    items = _embed_items(model, rows, folder=index.parent, settings=settings)
     embeddings = BenchmarkEmbeddings(
         run=run,
         benchmark=benchmark,
@@ -98,8 +89,20 @@ def _queries(
 
 
 @torch.inference_mode()
-def _embed_items(model: GramModel, dataset: ClipDataset, *, batch_size: int) -> Embeddings:
-    """Embed all clips of a data set, in order, on the CPU in the end."""
+def _embed_items(
+    model: GramModel, rows: pd.DataFrame, *, folder: Path, settings: EmbedSettings
+) -> Embeddings:
+    """Embed all clips of a selection, in order, on the CPU in the end."""
+    dataset = ClipDataset(
+        rows,
+        folder=folder,
+        inputs=settings.inputs,
+        modalities=model.modalities,
+        pieces=WordPieces(model.pieces),
+        is_training=False,
+        seed=0,
+    )
+    batch_size = settings.embedding.batch_size
     num_batches = -(-len(dataset) // batch_size)
     parts = [
         model.encode(batch).embeddings

@@ -34,19 +34,20 @@ class PartialCheckpoint:
         self.made_with = made_with
 
     def save(self, model: nn.Module, optimizer: AdamW, *, rows: list[HistoryRow]) -> None:
-        """Write weights, optimizer, history and torch's generator, whole or not at all."""
+        """Write weights, optimizer, history and torch's generators, whole or not at all."""
         state = {
             "made_with": self.made_with,
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),
             "rows": rows,
             "generator": torch.get_rng_state(),
+            "cuda_generators": torch.cuda.get_rng_state_all(),
         }
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
 
     def load(self, model: nn.Module, optimizer: AdamW) -> list[HistoryRow]:
-        """Set model, optimizer and torch's generator to the saved state, if there is a fitting one.
+        """Set model, optimizer and torch's generators to the saved state, if one fits.
 
         Returns:
             The history so far; empty if the training starts at its first step.
@@ -60,6 +61,8 @@ class PartialCheckpoint:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["generator"])
+        if torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_generators"])
         rows: list[HistoryRow] = state["rows"]
         log.info("going on after step %d, from %s", len(rows), self.path)
         return rows

@@ -30,10 +30,12 @@ from gram.losses import (
 )
 from gram.model import Encodings, GramModel
 from gram.progress import track
+from gram.stages import stage_version
 from gram.tracking import Tracker
 from gram.training.checkpoint import HistoryRow, PartialCheckpoint
 from gram.training.optimizer import build_optimizer, schedule_factor, set_rate
 from gram.types import Batch, Modality, Tokens
+from gram.versions import commit, versions
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +123,7 @@ def train(
             tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
         if step % training.checkpoint_steps == 0 and step < num_steps:
             partial.save(model, optimizer, rows=rows)
-    _write_outputs(model, settings, rows=rows, checkpoint=files.checkpoint)
+    _write_outputs(model, settings, files, rows=rows)
     partial.remove()
 
 
@@ -146,7 +148,11 @@ def step_loss(model: GramModel, batch: Batch, config: LossConfig) -> StepLoss:
         temperature=model.temperature,
         label_smoothing=config.label_smoothing,
     )
-    if config.matching_weight == 0 or len(batch.clip_ids) == 1:
+    if (
+        config.matching_weight == 0
+        or len(batch.clip_ids) == 1  # nothing wrong to draw
+        or not torch.isfinite(contrastive.total)  # the caller stops
+    ):
         return StepLoss(contrastive.total, contrastive, torch.zeros(()))
     matching = _matching(model, encodings, contrastive.distance_bb, clips=config.matching_clips)
     total = contrastive.total + config.matching_weight * matching
@@ -195,7 +201,7 @@ def _build_model(settings: TrainSettings, files: TrainingFiles) -> GramModel:
 
 
 def _build_dataset(settings: TrainSettings, index: Path, *, pieces: tuple[str, ...]) -> ClipDataset:
-    modalities = settings.model.ordered_modalities
+    modalities = settings.model.modalities
     selection = select_clips(
         read_index(index),
         split=settings.training.split,
@@ -259,17 +265,30 @@ def _history_row(step: int, loss: StepLoss, *, model: GramModel, rate: float) ->
 def _fingerprint(settings: TrainSettings, files: TrainingFiles) -> str:
     """Name all that a partial checkpoint must have been made with to be gone on from."""
     sections = {name: getattr(settings, name) for name in type(settings).model_fields}
-    inputs = (files.index, files.start or files.vocabulary)
-    return "\n".join([canonical_json(sections), *(sha256_of(path) for path in inputs)])
+    version = stage_version("pretrain_model")  # finetuning is the same code
+    return "\n".join([canonical_json(sections), str(version), *_input_digests(files)])
+
+
+def _input_digests(files: TrainingFiles) -> list[str]:
+    """Give the SHA-256 of the shard index, and of what the weights or pieces came from."""
+    return [sha256_of(path) for path in (files.index, files.start or files.vocabulary)]
 
 
 def _write_outputs(
-    model: GramModel, settings: TrainSettings, *, rows: list[HistoryRow], checkpoint: Path
+    model: GramModel, settings: TrainSettings, files: TrainingFiles, *, rows: list[HistoryRow]
 ) -> None:
     """Write history, checkpoint and its readable description; the checkpoint comes last."""
-    with atomic_path(checkpoint.with_name("history.csv")) as temporary:
+    with atomic_path(files.checkpoint.with_name("history.csv")) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
-    described = {"steps": len(rows), "settings": settings.model_dump(mode="json")}
-    write_text(checkpoint.with_suffix(".json"), json.dumps(described, indent=2, sort_keys=True))
-    with atomic_path(checkpoint) as temporary:
+    described = {
+        "steps": len(rows),
+        "settings": settings.model_dump(mode="json"),
+        "inputs_sha256": _input_digests(files),
+        "commit": commit(),
+        "versions": versions("gram", "torch", "timm", "transformers"),
+    }
+    write_text(
+        files.checkpoint.with_suffix(".json"), json.dumps(described, indent=2, sort_keys=True)
+    )
+    with atomic_path(files.checkpoint) as temporary:
         torch.save(model.checkpoint(), temporary)

@@ -1,8 +1,7 @@
-"""The volume, against determinants, angles and least squares in float64, and its properties."""
+"""The volume, against determinants, angles and least squares in float64."""
 
 from collections.abc import Callable
 from itertools import permutations
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from gram.volume import gram_volume, pairwise_residual, pairwise_volume
 
@@ -271,130 +269,6 @@ def test_the_volume_is_the_residual_times_the_volume_of_the_item() -> None:
         pairwise_volume(anchors_nd, vectors_mkd),
         pairwise_residual(anchors_nd, vectors_mkd) * gram_volume(vectors_mkd),
     )
-
-
-# --- gradients --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [2, 4])
-def test_the_gradient_of_the_volume_is_that_of_finite_differences(count: int) -> None:
-    assert torch.autograd.gradcheck(gram_volume, unit(3, count, 6).requires_grad_())
-
-
-@PAIRWISE
-def test_the_pairwise_gradient_is_that_of_finite_differences(
-    score: Callable[..., Tensor],
-) -> None:
-    present_mk = torch.tensor([[True, True], [True, False], [False, True]])
-    inputs = (unit(2, 6, seed=1).requires_grad_(), unit(3, 2, 6, seed=2).requires_grad_())
-    assert torch.autograd.gradcheck(
-        lambda anchors, vectors: score(anchors, vectors, present_mk=present_mk), inputs
-    )
-
-
-DUPLICATES = {
-    "text_and_video": (0, 0, 1),
-    "video_and_audio": (0, 1, 1),
-    "text_and_audio": (0, 1, 0),
-    "all": (0, 0, 0),
-}
-
-
-@pytest.mark.parametrize("numbers", DUPLICATES.values(), ids=DUPLICATES.keys())
-@pytest.mark.parametrize("kind", ["random", "one_hot", "zero"])
-def test_duplicates_have_finite_gradients(numbers: tuple[int, ...], kind: str) -> None:
-    choices = {
-        "random": unit(2, 16, dtype=torch.float32),
-        "one_hot": torch.eye(16)[:2],
-        "zero": torch.zeros(2, 16),
-    }
-    anchor, *item = choices[kind][list(numbers)]
-    anchors_nd = anchor.repeat(3, 1).requires_grad_()
-    vectors_mkd = torch.stack(item).repeat(4, 1, 1).requires_grad_()
-    mean = pairwise_volume(anchors_nd, vectors_mkd).mean()
-    gradients = torch.autograd.grad(mean, (anchors_nd, vectors_mkd))
-    assert all(torch.isfinite(gradient).all() for gradient in gradients)
-
-
-@pytest.mark.parametrize("noise", [1e-3, 1e-4, 1e-5, 1e-7])
-def test_vectors_that_nearly_agree_have_bounded_gradients(noise: float) -> None:
-    anchors_nd = cluster(4, 64, noise=noise, dtype=torch.float32).requires_grad_()
-    vectors_mkd = cluster(5, 3, 64, noise=noise, dtype=torch.float32).requires_grad_()
-    total = pairwise_volume(anchors_nd, vectors_mkd).sum()
-    gradients = torch.autograd.grad(total, (anchors_nd, vectors_mkd))
-    assert max(gradient.abs().max() for gradient in gradients) < 10
-
-
-def test_below_the_floor_the_gradient_is_zero() -> None:
-    first = unit(1, 1, 16, dtype=torch.float32)
-    second = first.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(gram_volume(torch.cat([first, second], dim=1)).sum(), second)
-    assert gradient.abs().max() == 0
-
-
-def test_a_missing_vector_gets_no_gradient() -> None:
-    vectors_mkd = unit(2, 3, 12).requires_grad_()
-    present_mk = torch.tensor([[True, False, True], [True, True, True]])
-    total = pairwise_volume(unit(4, 12, seed=5), vectors_mkd, present_mk=present_mk).sum()
-    (gradient_mkd,) = torch.autograd.grad(total, vectors_mkd)
-    assert gradient_mkd[0, 1].abs().max() == 0
-
-
-# --- precision and memory ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast_changes_no_volume(dtype: torch.dtype) -> None:
-    anchors_nd = cluster(5, 64, noise=0.05, dtype=torch.float32)
-    vectors_mkd = cluster(6, 3, 64, noise=0.05, seed=1, dtype=torch.float32)
-    plain = (
-        gram_volume(vectors_mkd),
-        pairwise_volume(anchors_nd, vectors_mkd),
-        pairwise_residual(anchors_nd, vectors_mkd),
-    )
-    with torch.autocast("cpu", dtype=dtype):
-        cast = (
-            gram_volume(vectors_mkd),
-            pairwise_volume(anchors_nd, vectors_mkd),
-            pairwise_residual(anchors_nd, vectors_mkd),
-        )
-    assert [one.tolist() for one in cast] == [one.tolist() for one in plain]
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-def test_volumes_are_float32(dtype: torch.dtype) -> None:
-    volume_nm = pairwise_volume(unit(2, 8, dtype=dtype), unit(3, 2, 8, dtype=dtype))
-    assert volume_nm.dtype == torch.float32
-
-
-class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves it untyped
-    """Remembers the most elements that any tensor had which an operation gave."""
-
-    elements = 0
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - torch's own signature
-        """Do the operation."""
-        result = func(*args, **(kwargs or {}))
-        given = result if isinstance(result, tuple | list) else (result,)
-        sizes = [value.numel() for value in given if isinstance(value, Tensor)]
-        self.elements = max(self.elements, *sizes, 0)
-        return result
-
-
-def test_no_tensor_of_small_matrices_is_built() -> None:
-    anchors, items, count, width = 64, 48, 4, 8
-    anchors_nd = unit(anchors, width, dtype=torch.float32).requires_grad_()
-    vectors_mkd = unit(items, count, width, dtype=torch.float32).requires_grad_()
-    with LargestTensor() as largest:  # type: ignore[no-untyped-call]
-        total = pairwise_volume(anchors_nd, vectors_mkd).sum()
-        torch.autograd.grad(total, (anchors_nd, vectors_mkd))
-    assert anchors * items <= largest.elements <= anchors * items * count
 
 
 # --- errors -----------------------------------------------------------------------------------

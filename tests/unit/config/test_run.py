@@ -17,11 +17,11 @@ from gram.types import ITEM_MODALITIES, Modality
 
 def test_modalities_have_one_order() -> None:
     config = ModelConfig.model_validate({"modalities": ["depth", "audio", "video"]})
-    assert config.ordered_modalities == (Modality.VIDEO, Modality.AUDIO, Modality.DEPTH)
+    assert config.modalities == (Modality.VIDEO, Modality.AUDIO, Modality.DEPTH)
 
 
 def test_all_modalities_can_be_used() -> None:
-    assert ModelConfig(modalities=ITEM_MODALITIES).ordered_modalities == ITEM_MODALITIES
+    assert ModelConfig(modalities=ITEM_MODALITIES).modalities == ITEM_MODALITIES
 
 
 def test_the_anchor_is_no_modality_of_the_item() -> None:

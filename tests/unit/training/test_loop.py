@@ -1,27 +1,26 @@
-"""The training loop on generated clips: what it writes, and that a killed one goes on unnoticed."""
+"""The training loop on generated clips: what it writes, how long it takes, what a step is."""
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
-from gram.config import InputsConfig, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from gram.config import LossConfig
 from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
-from gram.training import loop
-from gram.training.loop import StepLoss, TrainingFiles, step_loss, train
-from gram.types import ITEM_MODALITIES, Batch, Modality
+from gram.training.loop import StepLoss, step_loss
+from gram.types import ITEM_MODALITIES, Batch
 
 VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
 
 Train = Callable[..., Path]
 MakeSettings = Callable[..., TrainSettings]
+Compare = Callable[[Path, Path], bool]
 MakeModel = Callable[..., GramModel]
 MakeBatch = Callable[..., Batch]
 
@@ -38,91 +37,6 @@ class Notebook(Silence):
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Keep the numbers of a step."""
         self.told[step] = dict(values)
-
-
-class Killer(Silence):
-    """Ends a job as SIGTERM does, when it tells of a step."""
-
-    def __init__(self, step: int) -> None:
-        """Wait for the step."""
-        self.step = step
-
-    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        """End the job."""
-        if step == self.step:
-            raise SystemExit(143)
-
-
-@pytest.fixture
-def make_settings(
-    make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
-) -> MakeSettings:
-    """Give a function that makes settings of a short training; its arguments are of sections."""
-
-    def make(
-        *,
-        modalities: Sequence[Modality] = (SUBTITLE,),
-        seed: int = 0,
-        dropout: float = 0.1,
-        loss: Mapping[str, object] | None = None,
-        **training: object,
-    ) -> TrainSettings:
-        length = {} if "epochs" in training else {"steps": 12}
-        return TrainSettings(
-            seed=seed,
-            model=make_model_config(modalities, dropout=dropout),
-            inputs=inputs,
-            loss=LossConfig.model_validate(loss or {}),
-            optimizer=OptimizerConfig(),
-            training=TrainingConfig.model_validate(
-                {
-                    "batch_size": 4,
-                    "learning_rate": 1e-3,
-                    "checkpoint_steps": 2,
-                    **length,
-                    **training,
-                }
-            ),
-        )
-
-    return make
-
-
-@pytest.fixture
-def run(shards: Path, tmp_path: Path) -> Train:
-    """Give a function that trains and gives the folder of what was written."""
-
-    def train_in(
-        settings: TrainSettings,
-        *,
-        folder: str = "run",
-        start: Path | None = None,
-        index: Path = shards / "index.parquet",
-        tracker: Silence | None = None,
-        workers: int = 0,
-    ) -> Path:
-        files = TrainingFiles(
-            index=index,
-            vocabulary=shards / "vocab.txt",
-            start=start,
-            checkpoint=tmp_path / folder / "last.pt",
-        )
-        device, tracker = torch.device("cpu"), tracker or Silence()
-        train(settings, files, device=device, tracker=tracker, workers=workers)
-        return tmp_path / folder
-
-    return train_in
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return GramModel.load(folder / "last.pt").state_dict()
-
-
-def are_equal(first: Path, second: Path) -> bool:
-    """Compare the weights of two trainings bit for bit, and their histories byte for byte."""
-    one, other = weights(first), weights(second)
-    histories = [(folder / "history.csv").read_bytes() for folder in (first, second)]
-    return histories[0] == histories[1] and all(torch.equal(one[name], other[name]) for name in one)
 
 
 # --- what is written --------------------------------------------------------------------------
@@ -240,131 +154,42 @@ def test_the_temperature_stays_above_zero(run: Train, make_settings: MakeSetting
 # --- the same again ---------------------------------------------------------------------------
 
 
-def test_the_same_settings_give_the_same_weights(run: Train, make_settings: MakeSettings) -> None:
+def test_the_same_settings_give_the_same_weights(
+    run: Train, make_settings: MakeSettings, are_equal: Compare
+) -> None:
     settings = make_settings(modalities=ITEM_MODALITIES, steps=3)
     assert are_equal(run(settings, folder="first"), run(settings, folder="again"))
 
 
-def test_another_seed_gives_other_weights(run: Train, make_settings: MakeSettings) -> None:
+def test_another_seed_gives_other_weights(
+    run: Train, make_settings: MakeSettings, are_equal: Compare
+) -> None:
     first = run(make_settings(steps=1), folder="first")
     other = run(make_settings(steps=1, seed=1), folder="other")
     assert not are_equal(first, other)
 
 
-def test_keeping_decoded_clips_changes_nothing(run: Train, make_settings: MakeSettings) -> None:
+def test_keeping_decoded_clips_changes_nothing(
+    run: Train, make_settings: MakeSettings, are_equal: Compare
+) -> None:
     plain = run(make_settings(modalities=ITEM_MODALITIES, steps=5), folder="plain")
     cached = run(make_settings(modalities=ITEM_MODALITIES, steps=5, cache_mib=64), folder="cached")
     assert are_equal(plain, cached)
 
 
-def test_reading_ahead_changes_nothing(run: Train, make_settings: MakeSettings) -> None:
+def test_reading_ahead_changes_nothing(
+    run: Train, make_settings: MakeSettings, are_equal: Compare
+) -> None:
     settings = make_settings(modalities=ITEM_MODALITIES, steps=5)
     plain = run(settings, folder="plain")
     assert are_equal(run(settings, folder="ahead", workers=3), plain)
-
-
-# --- killed and started again -----------------------------------------------------------------
-
-
-@pytest.fixture
-def told_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tell the tracker of every step, so that it can end the job in any."""
-    monkeypatch.setattr(loop, "TRACKED_STEPS", 1)
-
-
-killed = pytest.mark.usefixtures("told_often")
-
-
-def kill(run: Train, settings: TrainSettings, *, step: int = 5, **arguments: Any) -> None:  # noqa: ANN401 - they are passed on
-    """Train until a step, in which the job is ended; the checkpoint is two to four steps old."""
-    with pytest.raises(SystemExit):
-        run(settings, tracker=Killer(step), **arguments)
-
-
-@BOTH
-@killed
-def test_a_killed_training_ends_as_an_undisturbed_one(
-    run: Train, make_settings: MakeSettings, kind: str
-) -> None:
-    settings = make_settings(modalities=ITEM_MODALITIES, steps=7, loss={"kind": kind})
-    undisturbed = run(settings, folder="undisturbed")
-    kill(run, settings)
-    assert are_equal(run(settings), undisturbed)
-
-
-@killed
-def test_a_training_killed_within_a_later_epoch_ends_as_an_undisturbed_one(
-    run: Train, make_settings: MakeSettings
-) -> None:
-    settings = make_settings(epochs=4, batch_size=5, checkpoint_steps=3)
-    undisturbed = run(settings, folder="undisturbed")
-    kill(run, settings, step=5)
-    kill(run, settings, step=7)
-    assert are_equal(run(settings, workers=2), undisturbed)
-
-
-@killed
-def test_a_killed_training_goes_on_where_it_stopped(
-    run: Train, make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = make_settings(steps=6)
-    kill(run, settings)
-    with caplog.at_level("INFO", logger="gram"):
-        run(settings)
-    assert "going on after step 4, from" in caplog.text
-
-
-@killed
-def test_a_killed_training_leaves_no_output(
-    run: Train, make_settings: MakeSettings, tmp_path: Path
-) -> None:
-    kill(run, make_settings())
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["partial"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"seed": 1}, {"steps": 7}, {"loss": {"temperature": 0.1}}],
-    ids=["seed", "steps", "temperature"],
-)
-@killed
-def test_a_training_with_other_settings_starts_anew(
-    run: Train, make_settings: MakeSettings, change: dict[str, Any]
-) -> None:
-    kill(run, make_settings(steps=6))
-    settings = make_settings(**{"steps": 6, **change})
-    assert are_equal(run(settings), run(settings, folder="undisturbed"))
-
-
-@killed
-def test_a_training_on_another_index_starts_anew(
-    run: Train, make_settings: MakeSettings, shards: Path, tmp_path: Path
-) -> None:
-    settings = make_settings(steps=6)
-    kill(run, settings)
-    index = tmp_path / "index.parquet"
-    rows = pd.read_parquet(shards / "index.parquet")
-    rows["subtitle"] = rows["subtitle"].str.replace(" ", " and ")
-    rows.to_parquet(index)
-    again = run(settings, index=index)
-    assert are_equal(again, run(settings, folder="undisturbed", index=index))
-
-
-@killed
-def test_a_training_from_another_start_starts_anew(run: Train, make_settings: MakeSettings) -> None:
-    settings = make_settings(steps=6)
-    one = run(make_settings(steps=1), folder="one") / "last.pt"
-    other = run(make_settings(steps=1, seed=5), folder="other") / "last.pt"
-    kill(run, settings, start=one)
-    again = run(settings, start=other)
-    assert are_equal(again, run(settings, folder="undisturbed", start=other))
 
 
 # --- from a checkpoint ------------------------------------------------------------------------
 
 
 def test_finetuning_starts_from_the_weights_of_the_checkpoint(
-    run: Train, make_settings: MakeSettings
+    run: Train, make_settings: MakeSettings, weights: Callable[[Path], dict[str, torch.Tensor]]
 ) -> None:
     start = run(make_settings(steps=3), folder="pretrained")
     tuned = run(
