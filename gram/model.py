@@ -129,8 +129,9 @@ class GramModel(nn.Module):
             saved = torch.load(path, map_location="cpu", weights_only=True)
         except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
             raise ValueError(
-                f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error}); it is "
-                "damaged or another kind of file. Train it again, or give another path"
+                f"{path} is no checkpoint of this project: reading it gave "
+                f"{type(error).__name__}, so it is damaged or another kind of file; train it "
+                "again, or give another path"
             ) from error
         if not isinstance(saved, dict) or not {"model", "config", "pieces"} <= set(saved):
             found = ", ".join(sorted(map(str, saved))[:8]) if isinstance(saved, dict) else saved

@@ -24,6 +24,8 @@ DECIDES_NO_RESULT = (
     "progress.py",
     "tracking.py",
     "device.py",
+    "stages.py",
+    "versions.py",
     "types.py",  # names and containers
     "data/status.py",
     "data/disk.py",  # whether there is room

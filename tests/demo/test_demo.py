@@ -26,8 +26,8 @@ VOLUMES = ("volume_tv", "volume_tva", "volume_tvas", "volume_tvasd")
 RUNS = ("cosine_tvasd", *VOLUMES)
 TRACKED = {
     *(f"pretrain_model {run}" for run in RUNS),
-    *(f"finetune_model {run} toys" for run in RUNS),
-    *(f"score_retrieval {run} toys" for run in RUNS),
+    *(f"finetune_model toys {run}" for run in RUNS),
+    *(f"score_retrieval toys {run}" for run in RUNS),
     "make_table demo",
 }
 

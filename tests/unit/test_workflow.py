@@ -96,7 +96,7 @@ def test_the_log_begins_with_rule_version_commit_and_settings(tmp_path: Path) ->
     run(tmp_path)
     first, second, third = log_of(tmp_path).splitlines()[:3]
     assert first.endswith("rule extract_clips, stage version 3")
-    assert f"commit {commit()}, python 3." in second
+    assert f"commit {commit()}, versions" in second
     assert third.endswith(f"settings {SETTINGS}")
 
 

@@ -30,7 +30,7 @@ def test_the_anchor_is_no_modality_of_the_item() -> None:
 
 
 def test_a_modality_is_named_once() -> None:
-    with pytest.raises(ValidationError, match="names one twice: video, audio, video"):
+    with pytest.raises(ValidationError, match="names one twice: video, video, audio"):
         ModelConfig.model_validate({"modalities": ["video", "audio", "video"]})
 
 

@@ -57,7 +57,7 @@ def test_the_place_of_a_patch_matters() -> None:
 
 
 def test_blocks_start_from_different_weights() -> None:
-    first, second = build(depth=2).blocks.layers
+    first, second, _ = build(depth=2).blocks
     assert not torch.equal(first.linear1.weight, second.linear1.weight)
 
 
