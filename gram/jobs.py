@@ -155,10 +155,9 @@ def _section(
 
 def trained_splits(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
     """Name the splits of a benchmark's data set that the evaluated checkpoint was trained on."""
-    target, trained = config.benchmarks[benchmark], config.runs[run]
-    splits = set()
-    if trained.pretrain_dataset == target.dataset:
-        splits.add(trained.pretrain.split)
+    target = config.benchmarks[benchmark]
+    trained = [config.runs[name] for name in config.lineage(run)]
+    splits = {one.pretrain.split for one in trained if one.pretrain_dataset == target.dataset}
     if target.finetune is not None:
         splits.add(target.finetune.split)
     return tuple(sorted(splits))

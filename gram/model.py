@@ -147,6 +147,30 @@ class GramModel(nn.Module):
         model.load_state_dict(saved["model"])
         return model.eval()
 
+    def take_weights(self, other: "GramModel") -> tuple[str, ...]:
+        """Copy all weights that another model has too, the temperature among them.
+
+        Returns:
+            Names of what the other one lacks, which stays as it is.
+
+        Raises:
+            ValueError: If a weight has another shape there, or the word pieces differ.
+        """
+        if self.pieces != other.pieces:
+            raise ValueError(
+                f"the models read different word pieces ({len(self.pieces)} and "
+                f"{len(other.pieces)}); build the new one with the pieces of the other"
+            )
+        own, given = self.state_dict(), other.state_dict()
+        for name in own.keys() & given.keys():
+            if own[name].shape != given[name].shape:
+                raise ValueError(
+                    f"{name} has shape {tuple(given[name].shape)} in the model to start from, "
+                    f"{tuple(own[name].shape)} here; make the sizes in model and inputs equal"
+                )
+        self.load_state_dict({**own, **{name: given[name] for name in own.keys() & given.keys()}})
+        return tuple(sorted(own.keys() - given.keys()))
+
     def checkpoint(self) -> dict[str, object]:
         """Give all that ``load`` needs, as plain values and tensors."""
         return {

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -87,6 +87,11 @@ def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
         folder=TRACKING_FOLDER,
     ) as tracker:
         yield tracker
+
+
+def optional_path(files: Sequence[str]) -> Path | None:
+    """Give the one file of an input that may be empty, or None."""
+    return Path(files[0]) if files else None
 
 
 def finish_workflow(*, is_good: bool) -> None:

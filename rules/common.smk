@@ -126,8 +126,13 @@ def pretraining_index(wildcards):
 
 
 def vocabulary_file(wildcards):
-    """Word pieces of a run: the file that it names, or those learned from its training texts."""
+    """Word pieces of a run: the file that it names, or those learned from its training texts.
+
+    None for a run that starts from another one, whose checkpoint holds them.
+    """
     run = CONFIG.runs[wildcards.run]
+    if run.start is not None:
+        return []
     if run.inputs.vocabulary is not None:
         return [run.inputs.vocabulary]
     return expand(
@@ -135,6 +140,12 @@ def vocabulary_file(wildcards):
         dataset=run.pretrain_dataset,
         split=run.pretrain.split,
     )
+
+
+def pretraining_start(wildcards):
+    """Checkpoint that a run's pretraining starts from, if it starts from another run."""
+    start = CONFIG.runs[wildcards.run].start
+    return [] if start is None else expand(rules.pretrain_model.output.checkpoint, run=start)
 
 
 def benchmark_index(wildcards):

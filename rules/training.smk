@@ -25,7 +25,7 @@ rule prepare_tracking:
 
 
 rule pretrain_model:
-    """Pretrain one run, from the first step to its last checkpoint.
+    """Pretrain one run, from random weights or those of another run, to its last checkpoint.
 
     The job may be killed and started again: it goes on from the newest partial checkpoint
     beside its output, if that was made with the same settings.
@@ -34,6 +34,7 @@ rule pretrain_model:
         tracking=ancient(rules.prepare_tracking.output.ready),
         index=pretraining_index,
         vocabulary=vocabulary_file,
+        start=pretraining_start,
     output:
         checkpoint="results/pretrained/{run}/last.pt",
         description="results/pretrained/{run}/last.json",
@@ -64,7 +65,6 @@ rule finetune_model:
     input:
         tracking=ancient(rules.prepare_tracking.output.ready),
         index=benchmark_index,
-        vocabulary=vocabulary_file,
         start=rules.pretrain_model.output.checkpoint,
     output:
         checkpoint="results/finetuned/{run}/{benchmark}/last.pt",

@@ -204,6 +204,13 @@ class RunConfig(Section):
     pretrain_dataset: Name | None = Field(
         None, description="Data set of the pretraining; every run that a table names needs one."
     )
+    start: Name | None = Field(
+        None,
+        description=(
+            "Run whose pretrained weights, word pieces and temperature this run's pretraining "
+            "starts from; what that model lacks starts at random. None: all of it does."
+        ),
+    )
     pretrain: TrainingConfig = TrainingConfig(epochs=1)  # paper: one epoch
     embedding: EmbeddingConfig = EmbeddingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -1,6 +1,7 @@
 """Benchmarks, tables, the report, and the whole of the settings with its checks across sections."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -116,14 +117,22 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _starts_fit(self) -> "Config":
+        for name in self.runs:
+            for later, earlier in pairwise(self.lineage(name)):
+                _check_start(later, self.runs[later], self.runs[earlier])
+        return self
+
+    @model_validator(mode="after")
     def _tables_can_be_made(self) -> "Config":
         for where, row in self._lines():
             run = self.runs[row.run]
-            if run.pretrain_dataset is None:
-                raise ValueError(
-                    f"runs.{row.run} has no pretrain_dataset; name one of: "
-                    f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
-                )
+            for name in self.lineage(row.run):
+                if self.runs[name].pretrain_dataset is None:
+                    raise ValueError(
+                        f"runs.{name} has no pretrain_dataset; name one of: "
+                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
+                    )
             if row.score not in run.evaluation.scores:
                 raise ValueError(
                     f"{where} asks for the score {row.score!r} of run {row.run!r}, "
@@ -163,6 +172,8 @@ class Config(Section):
         tables, runs, benchmarks = set(self.tables), set(self.runs), set(self.benchmarks)
         found = [("targets", "table", table, tables) for table in self.targets]
         for run, run_config in self.runs.items():
+            if run_config.start is not None:
+                found.append((f"runs.{run}.start", "run", run_config.start, runs))
             if run_config.pretrain_dataset is not None:
                 dataset, split = run_config.pretrain_dataset, run_config.pretrain.split
                 found += self._split_references(f"runs.{run}", dataset, split)
@@ -184,10 +195,36 @@ class Config(Section):
             found.append((where, f"split of {dataset}", split, self.splits(dataset)))
         return found
 
+    def lineage(self, run: str) -> tuple[str, ...]:
+        """Name a run, the run that its pretraining starts from, the one before that, and so on.
+
+        Raises:
+            ValueError: If a run would start from itself.
+        """
+        names = [run]
+        while (start := self.runs[names[-1]].start) is not None:
+            if start in names:
+                raise ValueError(f"runs start from each other: {' from '.join([*names, start])}")
+            names.append(start)
+        return tuple(names)
+
     def splits(self, dataset: str) -> set[str]:
         """Name the splits of a data set."""
         config = self.datasets[dataset]
         return set(config.annotations if isinstance(config, FolderDataset) else config.clips)
+
+
+def _check_start(name: str, run: RunConfig, start: RunConfig) -> None:
+    """Check that a run's encoders are those of the run that it starts from."""
+    sizes, start_sizes = (
+        config.model.model_dump(exclude={"modalities"}) for config in (run, start)
+    )
+    for part, size in sizes.items():
+        if size != start_sizes[part]:
+            raise ValueError(
+                f"runs.{name} starts from {run.start!r}, whose model.{part} is another one: "
+                f"{start_sizes[part]} there, {size} here; make them equal, or drop the start"
+            )
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,16 +60,31 @@ class TrainingFiles:
 
     Attributes:
         index: Shard index of the data set.
-        vocabulary: Word pieces, used when there is no checkpoint to start from.
-        start: Checkpoint to start from; None: random weights.
+        vocabulary: Word pieces of a model that starts at random; None: there is a start.
+        start: Checkpoint to start from, with its word pieces; None: random weights.
         checkpoint: File that is written last; ``history.csv``, one row a step, and a readable
             description, the same name ending in ``.json``, stand beside it.
     """
 
     index: Path
-    vocabulary: Path
+    vocabulary: Path | None
     start: Path | None
     checkpoint: Path
+
+    def __post_init__(self) -> None:
+        """Check that word pieces come from one place."""
+        if (self.vocabulary is None) == (self.start is None):
+            raise ValueError(
+                "a training needs a vocabulary or a checkpoint to start from, one of them; "
+                f"found vocabulary {self.vocabulary}, start {self.start}"
+            )
+
+    @property
+    def origin(self) -> Path:
+        """What the model is made from: the checkpoint, or else the vocabulary."""
+        origin = self.start or self.vocabulary
+        assert origin is not None  # noqa: S101 - checked above
+        return origin
 
 
 def train(
@@ -184,20 +199,24 @@ def _matching(
 def _check_finite(loss: StepLoss, *, step: int, batch: Batch) -> None:
     if not torch.isfinite(loss.total):
         raise ValueError(
-            f"the loss is {float(loss.total)} at step {step}, on the clips "
+            f"the loss is {float(loss.total.detach())} at step {step}, on the clips "
             f"{', '.join(batch.clip_ids[:8])} and others; lower the learning rate, or look at them"
         )
 
 
 def _build_model(settings: TrainSettings, files: TrainingFiles) -> GramModel:
-    if files.start is not None:
-        return GramModel.load(files.start)
-    return GramModel(
+    """Build the model with random weights, then take those of the start that it has too."""
+    start = GramModel.load(files.start) if files.start is not None else None
+    model = GramModel(
         settings.model,
         settings.inputs,
-        pieces=read_vocabulary(files.vocabulary),
+        pieces=start.pieces if start is not None else read_vocabulary(files.origin),
         temperature=settings.loss.temperature,
     )
+    if start is not None:
+        fresh = model.take_weights(start)
+        log.info("weights of %s; random: %s", files.start, ", ".join(fresh) or "none")
+    return model
 
 
 def _build_dataset(settings: TrainSettings, index: Path, *, pieces: tuple[str, ...]) -> ClipDataset:
@@ -253,10 +272,10 @@ def _endless_batches(
 def _history_row(step: int, loss: StepLoss, *, model: GramModel, rate: float) -> HistoryRow:
     return {
         "step": step,
-        "loss": float(loss.total),
-        "text_to_item": float(loss.contrastive.text_to_item),
-        "item_to_text": float(loss.contrastive.item_to_text),
-        "matching": float(loss.matching),
+        "loss": float(loss.total.detach()),
+        "text_to_item": float(loss.contrastive.text_to_item.detach()),
+        "item_to_text": float(loss.contrastive.item_to_text.detach()),
+        "matching": float(loss.matching.detach()),
         "temperature": float(model.temperature.detach()),
         "learning_rate": rate,
     }
@@ -271,7 +290,7 @@ def _fingerprint(settings: TrainSettings, files: TrainingFiles) -> str:
 
 def _input_digests(files: TrainingFiles) -> list[str]:
     """Give the SHA-256 of the shard index, and of what the weights or pieces came from."""
-    return [sha256_of(path) for path in (files.index, files.start or files.vocabulary)]
+    return [sha256_of(path) for path in (files.index, files.origin)]
 
 
 def _write_outputs(

@@ -137,6 +137,13 @@ def test_a_split_of_another_data_set_does_not_count() -> None:
     assert seen(read(overlay)) == ("train",)
 
 
+def test_a_checkpoint_has_seen_what_the_one_that_it_starts_from_saw() -> None:
+    overlay = {
+        "runs": {"earlier": {"pretrain": {"split": "val"}}, "volume_tva": {"start": "earlier"}}
+    }
+    assert seen(read(overlay)) == ("pretrain", "train", "val")
+
+
 def test_one_split_that_was_trained_on_twice_is_named_once() -> None:
     assert seen(read({"benchmarks": {"toys": {"finetune": {"split": "pretrain"}}}})) == (
         "pretrain",

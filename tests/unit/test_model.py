@@ -291,6 +291,47 @@ def test_a_checkpoint_of_other_weights_is_refused(make_model: MakeModel, tmp_pat
         GramModel.load(tmp_path / "last.pt")
 
 
+# --- starting from another model --------------------------------------------------------------
+
+
+def test_all_weights_are_taken_from_a_model_of_the_same_form(make_model: MakeModel) -> None:
+    model, other = make_model(seed=1), make_model(seed=2)
+    assert model.take_weights(other) == ()
+    assert all(
+        torch.equal(weight, other.state_dict()[name]) for name, weight in model.state_dict().items()
+    )
+
+
+def test_what_the_other_model_lacks_is_named_and_stays(make_model: MakeModel) -> None:
+    model, before = make_model((VIDEO, AUDIO)), make_model((VIDEO, AUDIO)).state_dict()
+    lacking = model.take_weights(make_model((VIDEO,), seed=2))
+    assert "projections.audio.weight" in lacking
+    assert all(torch.equal(model.state_dict()[name], before[name]) for name in lacking)
+    assert {name.split(".")[0] for name in lacking} == {"audio", "projections", "condition"}
+
+
+def test_what_only_the_other_model_has_is_left(make_model: MakeModel) -> None:
+    assert make_model((VIDEO,)).take_weights(make_model((VIDEO, AUDIO))) == ()
+
+
+def test_weights_of_another_shape_are_named(
+    make_model: MakeModel, make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
+) -> None:
+    model, longer = make_model((AUDIO,)), inputs.model_copy(update={"mel_bins": 32})
+    other = GramModel(make_model_config((AUDIO,)), longer, pieces=model.pieces)
+    with pytest.raises(ValueError, match=r"audio\.\S+ has shape .* in the model to start from"):
+        model.take_weights(other)
+
+
+def test_other_word_pieces_are_no_start(
+    make_model: MakeModel, make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
+) -> None:
+    model = make_model((VIDEO,))
+    other = GramModel(make_model_config((VIDEO,)), inputs, pieces=("[PAD]",) * len(model.pieces))
+    with pytest.raises(ValueError, match="the models read different word pieces"):
+        model.take_weights(other)
+
+
 # --- building ---------------------------------------------------------------------------------
 
 

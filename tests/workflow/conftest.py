@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import pytest
 import yaml
 
@@ -18,6 +19,9 @@ from gram.config import GeneratedDataset
 from gram.data.generate import generate_clips
 
 TINY = "tests/workflow/tiny.yaml"
+ENVIRONMENT = {"MLFLOW_TRACKING_URI": "", "GRAM_FFMPEG": imageio_ffmpeg.get_ffmpeg_exe()}
+"""Of every start: untracked, and decoded as the demo does, so that both give the same bytes."""
+
 TARGETS = {"all", "total"}
 Done = subprocess.CompletedProcess[str]
 
@@ -84,7 +88,7 @@ def _run_snakemake(
         return subprocess.run(
             [*command, "--configfile", TINY, file.name],
             cwd=tree,
-            env={**os.environ, "MLFLOW_TRACKING_URI": "", **(environment or {})},
+            env={**os.environ, **ENVIRONMENT, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -42,7 +42,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory, copy_checkout: Callable[[Path
     example.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--profile", "profiles/demo"]
     done = subprocess.run(
-        [*command, "--configfile", EXAMPLE],
+        [*command, "--configfile", "config/demo.yaml", EXAMPLE],
         cwd=tree,
         env={**os.environ, "MLFLOW_TRACKING_URI": ""},
         stdout=subprocess.PIPE,

@@ -44,9 +44,19 @@ NEW_RUN = {
 SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("temperature", {"defaults": {"loss": {"temperature": 0.1}}}, TRAINING),
     (
-        "temperature of a run that is not finetuned",
+        "temperature of a run that another one starts from",
         {"runs": {"cosine": {"loss": {"temperature": 0.1}}}},
-        {"pretrain_model": 1, **ONE_BENCHMARK},
+        TRAINING,
+    ),
+    (
+        "temperature of a run that none starts from",
+        {"runs": {"volume": {"loss": {"temperature": 0.1}}}},
+        {"pretrain_model": 1, "finetune_model": 1, **ONE_BENCHMARK},
+    ),
+    (
+        "what a run starts from",
+        {"runs": {"volume": {"start": None}}},
+        {"pretrain_model": 1, "finetune_model": 1, **ONE_BENCHMARK},
     ),
     (
         "learning rate of one benchmark's finetuning",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
 with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
     files = TrainingFiles(
         index=Path(snakemake.input.index[0]),
-        vocabulary=Path(snakemake.input.vocabulary[0]),
+        vocabulary=None,
         start=Path(snakemake.input.start),
         checkpoint=Path(snakemake.output.checkpoint),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gram.device import choose_device
 from gram.jobs import TrainSettings
 from gram.training.loop import TrainingFiles, train
-from gram.workflow import job, tracked
+from gram.workflow import job, optional_path, tracked
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
     from gram.workflow import snakemake
@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
 with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
     files = TrainingFiles(
         index=Path(snakemake.input.index[0]),
-        vocabulary=Path(snakemake.input.vocabulary[0]),
-        start=None,
+        vocabulary=optional_path(snakemake.input.vocabulary),
+        start=optional_path(snakemake.input.start),
         checkpoint=Path(snakemake.output.checkpoint),
     )
     device, workers = choose_device(snakemake.resources.gpu), snakemake.threads - 1

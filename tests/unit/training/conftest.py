@@ -64,7 +64,7 @@ def run(shards: Path, tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         files = TrainingFiles(
             index=index,
-            vocabulary=shards / "vocab.txt",
+            vocabulary=shards / "vocab.txt" if start is None else None,
             start=start,
             checkpoint=tmp_path / folder / "last.pt",
         )

@@ -1,6 +1,7 @@
 """The training loop on generated clips: what it writes, how long it takes, what a step is."""
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from gram.config import LossConfig
 from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
-from gram.training.loop import StepLoss, step_loss
+from gram.training.loop import StepLoss, TrainingFiles, step_loss
 from gram.types import ITEM_MODALITIES, Batch
 
 VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
@@ -208,6 +209,33 @@ def test_finetuning_goes_on_with_the_learned_temperature(
     start = run(first, folder="pretrained") / "last.pt"
     tuned = run(make_settings(steps=1), folder="finetuned", start=start)
     assert pd.read_csv(tuned / "history.csv")["temperature"][0] == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_run_of_fewer_modalities_starts_from_the_weights_that_it_has(
+    run: Train, make_settings: MakeSettings, weights: Callable[[Path], dict[str, torch.Tensor]]
+) -> None:
+    start = run(make_settings(modalities=ITEM_MODALITIES, steps=1), folder="all")
+    settings = make_settings(modalities=(SUBTITLE,), steps=1, learning_rate=1e-12, seed=7)
+    before, after = weights(start), weights(run(settings, folder="one", start=start / "last.pt"))
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in after)
+
+
+def test_what_the_start_lacks_is_logged(
+    run: Train, make_settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = run(make_settings(modalities=(SUBTITLE,), steps=1), folder="one")
+    settings = make_settings(modalities=(AUDIO, SUBTITLE), steps=1)
+    with caplog.at_level(logging.INFO):
+        run(settings, folder="two", start=start / "last.pt")
+    (said,) = [text for text in caplog.messages if text.startswith("weights of ")]
+    assert "projections.audio.weight" in said
+
+
+@pytest.mark.parametrize("given", ["neither", "both"])
+def test_word_pieces_come_from_one_place(given: str, tmp_path: Path) -> None:
+    path = tmp_path / "file" if given == "both" else None
+    with pytest.raises(ValueError, match="needs a vocabulary or a checkpoint to start from, one"):
+        TrainingFiles(index=tmp_path, vocabulary=path, start=path, checkpoint=tmp_path)
 
 
 # --- one step ---------------------------------------------------------------------------------
