@@ -25,6 +25,7 @@ VOLUMES = ("volume_tv", "volume_tva", "volume_tvas", "volume_tvasd")
 
 RUNS = ("cosine_tvasd", *VOLUMES)
 TRACKED = {
+    "pretrain_model aligned",
     *(f"pretrain_model {run}" for run in RUNS),
     *(f"finetune_model toys {run}" for run in RUNS),
     *(f"score_retrieval toys {run}" for run in RUNS),
