@@ -284,7 +284,7 @@ def _write_media(
             said = done.stderr.decode(errors="replace").strip()[-500:]
             raise RuntimeError(
                 f"ffmpeg could not write {path.name} (exit status {done.returncode}): {said}; "
-                "check the free disk space and run `gram doctor`"
+                "check the free disk space, and that this ffmpeg runs"
             )
 
 
