@@ -5,10 +5,12 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help install demo test check bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## make .venv with all packages, and nothing else
 
 demo: $(INSTALLED) ## run the whole workflow on generated clips, on a CPU, and show the recall table
 	@$(BIN)/python -m gram.demo
@@ -25,8 +27,10 @@ check: $(INSTALLED) ## check format, types, layers and rules, and run all tests 
 	$(BIN)/snakemake --lint
 	$(BIN)/pytest -m "not gpu and not demo"
 
-bench: $(INSTALLED) ## measure the pairwise volume and the loader on this machine
-	@$(BIN)/python bench/bench.py
+# Passive: a thread that waits gives its core away, so that other work on the machine costs its share
+# alone; threads that spin made many short steps ten times slower there.
+bench: $(INSTALLED) ## measure the pairwise volume and the loader, into docs/benchmarks.md
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m bench.bench
 
 clean: ## remove results, logs and benchmarks; data and .venv stay
 	rm -rf results logs benchmarks .snakemake

@@ -2,15 +2,20 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import imageio_ffmpeg
+import psutil
 
 from gram.data.ffmpeg import VARIABLE as FFMPEG_VARIABLE
+from gram.tracking import ADDRESS_VARIABLE, default_address, without_password
 
 LOCK = Path("results/demo.lock")
 PROFILE = "profiles/demo"
@@ -20,8 +25,9 @@ def main() -> int:
     """Run the demo workflow and show its table; return the exit status of Snakemake.
 
     Only one demo runs in a folder at a time. When the last one was killed, the lock that its
-    Snakemake left behind is removed, so that the same command can simply be typed again; the lock
-    of any other Snakemake is respected.
+    Snakemake left behind is removed, so that the same command can simply be typed again; while
+    any other Snakemake lives in the folder, its lock is respected. Control-C is for Snakemake,
+    which the terminal tells too: the demo waits until its jobs are ended, and returns 130.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with LOCK.open("a+") as lock:
@@ -31,12 +37,21 @@ def main() -> int:
             _say("Another demo is running in this folder. Wait for it, or end it.")
             return 1
         if LOCK.read_text(encoding="utf-8"):  # written below, and the end was not reached
+            if (other := _another_snakemake()) is not None:
+                _say(
+                    f"A Snakemake that this demo did not start runs in this folder (process "
+                    f"{other}). Wait for it, or end it, and type the command again."
+                )
+                return 1
             _snakemake("--unlock", "--quiet", lock=lock)
         LOCK.write_text("running\n", encoding="utf-8")
         began = time.monotonic()
-        status = _snakemake(lock=lock)
+        with _interrupts_noted() as interrupts:
+            status = _snakemake(lock=lock)
         seconds = time.monotonic() - began
         LOCK.write_text("", encoding="utf-8")
+    if interrupts:
+        return 128 + signal.SIGINT
     if status == 0:
         _say(Path("results/tables/demo.md").read_text(encoding="utf-8"))
         _say(f"Workflow: {seconds:.0f} s.")
@@ -58,13 +73,41 @@ def _snakemake(*arguments: str, lock: IO[str]) -> int:
     ).returncode
 
 
+@contextmanager
+def _interrupts_noted() -> Iterator[list[int]]:
+    """Note Control-C instead of ending by it; what we start is still ended by it."""
+    noted: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _another_snakemake() -> int | None:
+    """Find a Snakemake, or a job of one, that runs in this folder; None: there is none.
+
+    Ours is not found: it would hold our lock.
+    """
+    for process in psutil.process_iter():
+        try:
+            command, folder = process.cmdline(), process.cwd()
+        except (psutil.Error, OSError):  # it ended just now, or is another user's
+            continue
+        is_snakemake = any(Path(word).name == "snakemake" for word in command[:3])
+        is_job = any("/.snakemake/scripts/" in word for word in command[:3])
+        if (is_snakemake or is_job) and Path(folder) == Path.cwd():
+            return int(process.pid)
+    return None
+
+
 def _mlflow_command() -> str:
-    address = os.environ.get("MLFLOW_TRACKING_URI")
+    address = os.environ.get(ADDRESS_VARIABLE)
     if address is not None:
-        return f"see {address}" if address else "switched off (MLFLOW_TRACKING_URI is empty)"
+        shown = without_password(address)
+        return f"see {shown}" if shown else f"switched off ({ADDRESS_VARIABLE} is empty)"
     mlflow = Path(sys.executable).with_name("mlflow")
-    database = Path("results/mlflow.db").absolute()
-    return f"{mlflow} ui --backend-store-uri sqlite:///{database}"
+    return f"{mlflow} ui --backend-store-uri {default_address()}"
 
 
 def _say(text: str) -> None:

@@ -15,6 +15,7 @@ from gram.config import (
     LossConfig,
     ModelConfig,
     OptimizerConfig,
+    PicturesConfig,
     ProtocolConfig,
     ReportConfig,
     RunConfig,
@@ -39,9 +40,15 @@ class GenerateSettings(Section):
 
 
 class ExtractSettings(Section):
-    """Of extract_clips and read_depth."""
+    """Of extract_clips."""
 
     extraction: ExtractionConfig
+
+
+class DepthSettings(Section):
+    """Of read_depth: what it reads of the extraction."""
+
+    pictures: PicturesConfig
 
 
 class IndexSettings(Section):
@@ -94,14 +101,14 @@ class TableSettings(Section):
 
 
 class ReportSettings(Section):
-    """Of make_report."""
+    """Of make_report. The line shown in detail is ``showcase``, whatever ``report`` says of it."""
 
     report: ReportConfig
     tables: dict[str, TableConfig]
     showcase: TableRow
 
 
-GLOBAL = ("extraction", "shards", "vocabulary", "report")
+GLOBAL = ("extraction", "shards", "vocabulary")
 """Sections that stand once in the config, for every data set and run."""
 
 
@@ -141,6 +148,11 @@ def _section(
             return config.tables[wildcards["table"]]
         case "tables":
             return {table: config.tables[table] for table in config.targets}
+        case "pictures":
+            of_pictures = set(PicturesConfig.model_fields)
+            return PicturesConfig.model_validate(config.extraction.model_dump(include=of_pictures))
+        case "report":
+            return config.report.model_copy(update={"showcase": None})
         case "showcase":
             return config.showcase
         case _ if name in GLOBAL:

@@ -4,23 +4,42 @@ Shape letters: B items, U units of an item (frames or audio clips), L tokens of 
 tokens of an item, D width.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gram.config import InputsConfig, ModelConfig
 from gram.encoders.audio import AudioEncoder
 from gram.encoders.base import Encoded
+from gram.encoders.beats import BeatsSizes
 from gram.encoders.text import TextEncoder
 from gram.encoders.vision import VisionEncoder
+from gram.files import atomic_path
+from gram.heads import ConditionTokens, MatchHead
 from gram.types import Batch, Embeddings, Modality, Tokens
 
 Value = TypeVar("Value")
+
+START_TEMPERATURE = 0.07
+"""The learned temperature of a random model (released code)."""
+
+_METADATA = "gram"
+
+CONDITION_OF = {
+    Modality.VIDEO: "vision",
+    Modality.AUDIO: "audio",
+    Modality.SUBTITLE: "subtitle",
+    Modality.DEPTH: "vision",
+}
+"""Which tokens for matching a modality takes: depth maps share those of frames (released code)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +49,36 @@ class Encodings:
     Attributes:
         embeddings: Unit vectors of captions and items.
         captions: Word pieces of the captions, on the model's device.
-        condition_bqd: Tokens of the items for the matching head, shape (B, Q, D).
-        condition_mask_bq: True where a condition token counts, bool, shape (B, Q).
+        condition: For each item modality, its tokens for the matching head, shape (B, q, D).
     """
 
     embeddings: Embeddings
     captions: Tokens
-    condition_bqd: Tensor
-    condition_mask_bq: Tensor
+    condition: dict[Modality, Tensor]
+
+    def condition_of(self, modalities: Sequence[Modality]) -> tuple[Tensor, Tensor]:
+        """Join the condition tokens of some modalities, in the model's order.
+
+        Modalities that the model lacks are left out.
+
+        Returns:
+            Tokens, shape (B, Q, D), and which of them count, bool, shape (B, Q): all of a
+            modality that the item has, the padding of a subtitle among them (released code).
+
+        Raises:
+            ValueError: If the model lacks all of them.
+        """
+        tokens = {name: one for name, one in self.condition.items() if name in modalities}
+        if not tokens:
+            raise ValueError(
+                f"matching needs tokens of {' or '.join(modalities)}; this model has those of "
+                f"{', '.join(self.condition)}; set loss.matching_on to all"
+            )
+        masks = [
+            self.embeddings.present[name].unsqueeze(1).expand(part_bqd.shape[:2])
+            for name, part_bqd in tokens.items()
+        ]
+        return torch.cat(list(tokens.values()), dim=1), torch.cat(masks, dim=1)
 
 
 class GramModel(nn.Module):
@@ -49,7 +90,6 @@ class GramModel(nn.Module):
         inputs: InputsConfig,
         *,
         pieces: tuple[str, ...],
-        temperature: float = 0.07,
     ) -> None:
         """Build the model with random weights from torch's generator.
 
@@ -57,26 +97,25 @@ class GramModel(nn.Module):
             model: Modalities and sizes of the encoders.
             inputs: Sizes of what the encoders are given.
             pieces: Word pieces of the vocabulary, in order.
-            temperature: Start of the learned temperature.
         """
         super().__init__()
         self.model_config, self.inputs_config, self.pieces = model, inputs, pieces
         self.modalities = model.modalities
-        self.text = _text_encoder(model, inputs, num_pieces=len(pieces))
+        self.text = _text_encoder(model, num_pieces=len(pieces))
         uses_vision = {Modality.VIDEO, Modality.DEPTH} & set(self.modalities)
         self.vision = _vision_encoder(model, inputs) if uses_vision else None
         self.audio = _audio_encoder(model, inputs) if Modality.AUDIO in self.modalities else None
+        if model.checkpoint_activations:
+            _checkpoint_activations(self.text, self.vision, self.audio)
         self.projections = nn.ModuleDict(
             {
                 name: nn.Linear(self._width(name), model.embedding_width, bias=False)
                 for name in (Modality.TEXT, *self.modalities)
             }
         )
-        self.temperature = nn.Parameter(torch.tensor(temperature))
-        self.condition = nn.ModuleDict(
-            {name: _ConditionTokens(self._width(name), model, inputs) for name in self.modalities}
-        )
-        self.match_head = _match_head(model.text.width)
+        self.temperature = nn.Parameter(torch.tensor(START_TEMPERATURE))
+        self.condition = _condition_tokens(model, inputs)
+        self.match_head = MatchHead(model.text.width)
 
     def encode(self, batch: Batch) -> Encodings:
         """Encode captions and items of a batch, which is moved to the model's device.
@@ -88,19 +127,16 @@ class GramModel(nn.Module):
         captions = _given(batch.caption, Modality.TEXT)
         encoded = {name: self._encode_item(batch, name) for name in self.modalities}
         vectors = {name: self._project(name, part) for name, part in encoded.items()}
-        tokens, masks = [], []
-        for name, part in encoded.items():
-            tokens_bqd = self.condition[name](part.tokens_buld)
-            tokens.append(tokens_bqd)
-            masks.append(batch.present[name].unsqueeze(1).expand(tokens_bqd.shape[:2]))
         return Encodings(
             embeddings=Embeddings(
                 vectors={Modality.TEXT: self.embed_texts(captions), **vectors},
                 present={name: batch.present[name] for name in self.modalities},
             ),
             captions=captions,
-            condition_bqd=torch.cat(tokens, dim=1),
-            condition_mask_bq=torch.cat(masks, dim=1),
+            condition={
+                name: self.condition[CONDITION_OF[name]](part.tokens_buld)
+                for name, part in encoded.items()
+            },
         )
 
     def embed_texts(self, texts: Tokens) -> Tensor:
@@ -117,35 +153,48 @@ class GramModel(nn.Module):
 
     @classmethod
     def load(cls, path: Path | str) -> "GramModel":
-        """Read a checkpoint that this project wrote, weights only, on the CPU, ready to evaluate.
+        """Read a checkpoint that this project wrote, on the CPU, ready to evaluate.
 
         Raises:
             ValueError: If the file is not there or is no checkpoint of this project.
         """
         path = Path(path)
         if not path.is_file():
-            raise ValueError(f"no checkpoint at {path}; train one, or give the path of a last.pt")
+            raise ValueError(
+                f"no checkpoint at {path}; train one, or give the path of a last.safetensors"
+            )
         try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        except (EOFError, KeyError, RuntimeError, UnpicklingError) as error:
+            with safe_open(path, framework="pt") as file:
+                facts = json.loads((file.metadata() or {})[_METADATA])
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            model = cls(
+                ModelConfig.model_validate(facts["model"]),
+                InputsConfig.model_validate(facts["inputs"]),
+                pieces=tuple(facts["pieces"]),
+            )
+            model.load_state_dict(weights)
+        except (KeyError, RuntimeError, SafetensorError, ValueError) as error:
             raise ValueError(
                 f"{path} is no checkpoint of this project: reading it gave "
-                f"{type(error).__name__}, so it is damaged or another kind of file; train it "
-                "again, or give another path"
+                f"{type(error).__name__} ({error}), so it is damaged or another kind of file; "
+                "train it again, or give another path"
             ) from error
-        if not isinstance(saved, dict) or not {"model", "config", "pieces"} <= set(saved):
-            found = ", ".join(sorted(map(str, saved))[:8]) if isinstance(saved, dict) else saved
-            raise ValueError(
-                f"{path} is no checkpoint of this project: it needs the keys model, config and "
-                f"pieces, found {found}"
-            )
-        model = cls(
-            ModelConfig.model_validate_json(saved["config"]["model"]),
-            InputsConfig.model_validate_json(saved["config"]["inputs"]),
-            pieces=tuple(saved["pieces"]),
-        )
-        model.load_state_dict(saved["model"])
         return model.eval()
+
+    def save(self, path: Path | str) -> None:
+        """Write all that ``load`` needs as one safetensors file, whole or not at all.
+
+        The same model gives the same bytes.
+        """
+        facts = {
+            "model": self.model_config.model_dump(mode="json"),
+            "inputs": self.inputs_config.model_dump(mode="json"),
+            "pieces": list(self.pieces),
+        }
+        # Cloned, since safetensors takes no two names of one tensor.
+        weights = {name: one.detach().cpu().clone() for name, one in self.state_dict().items()}
+        with atomic_path(Path(path)) as temporary:
+            save_file(weights, temporary, metadata={_METADATA: json.dumps(facts)})
 
     def take_weights(self, other: "GramModel") -> tuple[str, ...]:
         """Copy all weights that another model has too, the temperature among them.
@@ -170,17 +219,6 @@ class GramModel(nn.Module):
                 )
         self.load_state_dict({**own, **{name: given[name] for name in own.keys() & given.keys()}})
         return tuple(sorted(own.keys() - given.keys()))
-
-    def checkpoint(self) -> dict[str, object]:
-        """Give all that ``load`` needs, as plain values and tensors."""
-        return {
-            "model": self.state_dict(),
-            "config": {
-                "model": self.model_config.model_dump_json(),
-                "inputs": self.inputs_config.model_dump_json(),
-            },
-            "pieces": list(self.pieces),
-        }
 
     def _width(self, modality: Modality) -> int:
         match modality:
@@ -207,27 +245,10 @@ class GramModel(nn.Module):
         return functional.normalize(projected_bd.float(), dim=-1)
 
 
-class _ConditionTokens(nn.Module):
-    """Tokens of one modality as the matching head reads them.
-
-    LayerNorm of a linear map, plus one vector a unit (frame or audio clip), plus one a modality.
-    Other unit counts than in training take the nearest unit's vector, as in the released code.
-    """
-
-    def __init__(self, width: int, model: ModelConfig, inputs: InputsConfig) -> None:
-        super().__init__()
-        units = max(inputs.train_frames, inputs.audio_clips)
-        self.project = nn.Sequential(
-            nn.Linear(width, model.text.width), nn.LayerNorm(model.text.width, eps=1e-12)
-        )
-        self.unit = nn.Parameter(torch.randn(1, units, model.text.width) * 0.02)
-        self.kind = nn.Parameter(torch.randn(model.text.width) * 0.02)
-
-    def forward(self, tokens_buld: Tensor) -> Tensor:
-        units = tokens_buld.shape[1]
-        unit_bud = functional.interpolate(self.unit.mT, size=units, mode="nearest").mT
-        tokens: Tensor = self.project(tokens_buld) + unit_bud.unsqueeze(2) + self.kind
-        return tokens.flatten(1, 2)
+def _checkpoint_activations(*encoders: TextEncoder | VisionEncoder | AudioEncoder | None) -> None:
+    for encoder in encoders:
+        if encoder is not None:
+            encoder.checkpoint_activations()
 
 
 def _moved_tokens(texts: Tokens, device: torch.device) -> Tokens:
@@ -254,23 +275,17 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
     )
 
 
-def _match_head(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=1e-12), nn.Linear(width, 2)
-    )
-
-
 def _given(value: Value | None, modality: Modality) -> Value:
     if value is None:
         raise ValueError(f"the batch has no {modality} input, which this model needs")
     return value
 
 
-def _text_encoder(model: ModelConfig, inputs: InputsConfig, *, num_pieces: int) -> TextEncoder:
+def _text_encoder(model: ModelConfig, *, num_pieces: int) -> TextEncoder:
     text = model.text
     return TextEncoder(
         pieces=num_pieces,
-        max_tokens=max(inputs.caption_tokens, inputs.subtitle_tokens),
+        max_tokens=text.positions,
         width=text.width,
         depth=text.depth,
         heads=text.heads,
@@ -285,5 +300,23 @@ def _vision_encoder(model: ModelConfig, inputs: InputsConfig) -> VisionEncoder:
 
 def _audio_encoder(model: ModelConfig, inputs: InputsConfig) -> AudioEncoder:
     return AudioEncoder(
-        audio_frames=inputs.audio_frames, mel_bins=inputs.mel_bins, **model.audio.model_dump()
+        BeatsSizes(**model.audio.model_dump()),
+        audio_frames=inputs.audio_frames,
+        mel_bins=inputs.mel_bins,
+    )
+
+
+def _condition_tokens(model: ModelConfig, inputs: InputsConfig) -> nn.ModuleDict:
+    made = {
+        "vision": (model.vision.width, inputs.train_frames),
+        "audio": (model.audio.width, inputs.audio_clips),
+        "subtitle": (model.text.width, None),
+    }
+    needed = {CONDITION_OF[name] for name in model.modalities}
+    return nn.ModuleDict(
+        {
+            name: ConditionTokens(width, text_width=model.text.width, units=units)
+            for name, (width, units) in made.items()
+            if name in needed
+        }
     )

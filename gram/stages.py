@@ -28,17 +28,30 @@ _PROBE = (
     "data/ffmpeg.py",
 )
 _SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
-_MODEL = ("model.py", "encoders", "types.py")
+_MODEL = ("model.py", "heads.py", "encoders", "types.py")
 _LOADER = (
     "data/loader.py",
     "data/clip_reader.py",
     "data/clip_index.py",
+    "data/tars.py",
     "data/transforms.py",
     "data/vocabulary.py",
 )
-_TRAINING = (*_MODEL, *_LOADER, "training", "losses.py", "volume.py", "device.py")
+_VOLUME = ("volume.py", "volume_basis.py", "volume_nearest.py", "volume_pairs.py")
+_TRAINING = (
+    *_MODEL,
+    *_LOADER,
+    "training",
+    "losses.py",
+    "matching.py",
+    *_VOLUME,
+    "similarities.py",
+    "collectives.py",
+    "upstream.py",
+    "device.py",
+)
 _RESULTS = ("evaluation/results.py",)
-_SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/ranks.py", "volume.py")
+_SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/ranks.py", *_VOLUME)
 
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
@@ -60,13 +73,12 @@ STAGES: dict[str, Stage] = {
     "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
     "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
     "pack_shards": Stage(1, _SHARDS),
-    "index_shards": Stage(1, _SHARDS),
+    "index_shards": Stage(2, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
-    "prepare_tracking": Stage(1, ("tracking.py",)),
-    "pretrain_model": Stage(1, _TRAINING),
-    "finetune_model": Stage(1, _TRAINING),
+    "pretrain_model": Stage(2, _TRAINING),
+    "finetune_model": Stage(2, _TRAINING),
     "embed_benchmark": Stage(
-        1, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
+        2, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
     ),
     "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
     "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
@@ -79,6 +91,7 @@ STAGES: dict[str, Stage] = {
             "evaluation/showcase.py",
             "evaluation/tables.py",
             "evaluation/templates",
+            "data/tars.py",
             *_RESULTS,
             *_SCORING,
         ),

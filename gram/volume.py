@@ -1,19 +1,50 @@
 """Volume of the parallelotope that embeddings span: of tuples, and of all texts with all items.
 
-Source: the paper, section 3.1 (volume as the root of the Gram determinant). The pairwise form goes
+Source: the paper, section 3.1 (volume as the root of the Gram determinant). The pairwise forms go
 through an orthonormal basis of each item's own vectors, so that N texts against M items cost one
-matrix product and never build N x M small matrices.
+matrix product and never build N x M small matrices. They work tile by tile, forward and backward:
+beside inputs, output and gradients they need the memory that ``memory_mib`` grants.
+
+How exact: with eps the rounding of the type (float32: 1.2e-7) and unit vectors, a squared distance
+from an item's span comes from products and is right to a few eps, so that a distance d is right to
+a few eps / d, and one below 1e-3 (the root of ``FLOOR``; in float64 1e-7) is noise: it has no
+gradient. Vectors of other lengths scale all this with their length.
+
+Every distance here says small is near. All gradients are finite, also of equal, opposite and zero
+vectors, and can be taken once: the gradient of a gradient is refused.
 
 Shape letters of this file: B tuples, N anchors, M items, K vectors of an item, D embedding width.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-FLOOR = 1e-6
-"""Smallest squared height that counts, unitless; float32 products of unit vectors resolve 1e-7."""
+from gram.volume_nearest import Nearest, find_nearest
+from gram.volume_pairs import (
+    FLOOR,
+    MEMORY_MIB,
+    PairSettings,
+    pair_distances,
+    tuple_volumes,
+)
+
+__all__ = [
+    "FLOOR",
+    "MEMORY_MIB",
+    "Nearest",
+    "gram_volume",
+    "nearest_items",
+    "pairwise_residual",
+    "pairwise_trusted_residual",
+    "pairwise_volume",
+]
+
+PairScore = Literal["volume", "residual", "trusted_residual"]
+"""A distance of a text and an item; of each, small is near."""
 
 
 def gram_volume(vectors_bmd: Tensor, *, floor: float = FLOOR) -> Tensor:
@@ -27,25 +58,31 @@ def gram_volume(vectors_bmd: Tensor, *, floor: float = FLOOR) -> Tensor:
     Autocast is off inside: in bfloat16 well aligned vectors cannot be told from equal ones.
 
     Args:
-        vectors_bmd: Vectors of unit length, float, shape (B, M, D) with 1 <= M <= D.
-        floor: Smallest squared height kept, unitless. Below it the gradient is 0, not infinite.
+        vectors_bmd: Vectors, usually of unit length, float, shape (B, M, D) with 1 <= M <= D.
+        floor: Smallest squared height kept, as a share of the vector's squared length. Below it
+            the gradient is 0, not infinite.
 
     Returns:
         Volumes, float32 (float64 if the vectors are), shape (B,), unitless.
 
     Raises:
         ValueError: If ``vectors_bmd`` has not three axes, or more vectors than dimensions.
+        RuntimeError: If the gradient of the gradient is asked for.
 
     Example:
         >>> gram_volume(torch.eye(3).unsqueeze(0))
         tensor([1.])
     """
-    with torch.autocast(vectors_bmd.device.type, enabled=False):
-        return _item_basis(vectors_bmd, present_mk=None, floor=floor).volume_m
+    _check_vectors(vectors_bmd, None)
+    return tuple_volumes(vectors_bmd, floor=floor)
 
 
 def pairwise_volume(
-    anchors_nd: Tensor, vectors_mkd: Tensor, *, present_mk: Tensor | None = None
+    anchors_nd: Tensor,
+    vectors_mkd: Tensor,
+    *,
+    present_mk: Tensor | None = None,
+    memory_mib: float = MEMORY_MIB,
 ) -> Tensor:
     """Compute the volume that each anchor spans together with each item's vectors.
 
@@ -56,22 +93,32 @@ def pairwise_volume(
         anchors_nd: Anchors, usually texts, of unit length, float, shape (N, D).
         vectors_mkd: The vectors of each item, of unit length, float, shape (M, K, D), K >= 1.
         present_mk: True where an item has the vector, bool, shape (M, K); None: all are there.
-            A missing vector counts as orthogonal to all others, so it changes no volume.
+            A missing vector counts as orthogonal to all others, so it changes no volume. What
+            stands in its place is not read and gets no gradient.
+        memory_mib: Memory in MiB for what is computed beside the output, and in backward beside
+            the gradients, which are float32 until they are whole. Less is slower; below what one
+            anchor with one item needs it has no effect.
 
     Returns:
-        Volumes, float32 (float64 if the inputs are), shape (N, M), unitless, in [0, 1] for unit
+        Volumes, float32 (float64 if an input is), shape (N, M), unitless, in [0, 1] for unit
         vectors.
 
     Raises:
-        ValueError: If a shape is wrong, or an item has as many vectors as dimensions.
+        ValueError: If a shape is wrong, an item has as many vectors as dimensions, or the memory
+            is not above 0.
+        RuntimeError: If the gradient of the gradient is asked for.
     """
-    with torch.autocast(anchors_nd.device.type, enabled=False):
-        basis = _item_basis(vectors_mkd, present_mk=present_mk, floor=FLOOR)
-        return _heights(anchors_nd, basis.directions_mkd) * basis.volume_m
+    _check_pairs(anchors_nd, vectors_mkd, present_mk)
+    settings = PairSettings(has_volume=True, memory_mib=_checked_memory(memory_mib))
+    return pair_distances(anchors_nd, vectors_mkd, present_mk, settings=settings)
 
 
 def pairwise_residual(
-    anchors_nd: Tensor, vectors_mkd: Tensor, *, present_mk: Tensor | None = None
+    anchors_nd: Tensor,
+    vectors_mkd: Tensor,
+    *,
+    present_mk: Tensor | None = None,
+    memory_mib: float = MEMORY_MIB,
 ) -> Tensor:
     """Compute each anchor's distance from the span of each item's vectors.
 
@@ -80,72 +127,97 @@ def pairwise_residual(
     ``pairwise_volume``.
 
     Returns:
-        Distances, float32 (float64 if the inputs are), shape (N, M), unitless, in [0, 1] for unit
+        Distances, float32 (float64 if an input is), shape (N, M), unitless, in [0, 1] for unit
         anchors.
     """
-    with torch.autocast(anchors_nd.device.type, enabled=False):
-        basis = _item_basis(vectors_mkd, present_mk=present_mk, floor=FLOOR)
-        return _heights(anchors_nd, basis.directions_mkd)
+    _check_pairs(anchors_nd, vectors_mkd, present_mk)
+    settings = PairSettings(has_volume=False, memory_mib=_checked_memory(memory_mib))
+    return pair_distances(anchors_nd, vectors_mkd, present_mk, settings=settings)
 
 
-class _Basis(NamedTuple):
-    """Orthonormal directions of each item's vectors, (M, K, D), and the volume they span, (M,)."""
+def pairwise_trusted_residual(
+    anchors_nd: Tensor,
+    vectors_mkd: Tensor,
+    *,
+    lambdas: Sequence[float],
+    present_mk: Tensor | None = None,
+    memory_mib: float = MEMORY_MIB,
+) -> Tensor:
+    """Compute the residual with a trust for each modality.
 
-    directions_mkd: Tensor
-    volume_m: Tensor
+    With G the Gram matrix of the item's vectors and p the anchor's dot products with them, the
+    similarity is ``p' (G + diag(lambdas))^-1 p``, and the distance is
+    ``sqrt(|t|^2 - similarity)``. Small is near. A lambda of 0 trusts a modality fully, a large one
+    hardly, an infinite one not at all: then the vector might as well be missing. With all lambdas
+    0 it is the residual, also where G is singular: there the height of a vector over those before
+    it is lifted to its floor, so that of equal vectors the first one counts.
 
+    Args:
+        anchors_nd: Anchors, usually texts, of unit length, float, shape (N, D).
+        vectors_mkd: The vectors of each item, of unit length, float, shape (M, K, D), K >= 1.
+        lambdas: One a modality, from 0 on, unitless for unit vectors. They get no gradient.
+        present_mk: As in ``pairwise_volume``.
+        memory_mib: As in ``pairwise_volume``.
 
-def _item_basis(vectors_mkd: Tensor, *, present_mk: Tensor | None, floor: float) -> _Basis:
-    """Orthogonalize each item's vectors one after the other (Gram and Schmidt).
+    Returns:
+        Distances, float32 (float64 if an input is), shape (N, M), unitless, in [0, 1] for unit
+        anchors.
 
-    Each vector is projected twice: once leaves an error that grows with the cosine between the
-    vectors, twice does not. A direction whose squared height is below the floor is shortened
-    rather than blown up, so that its gradient stays finite.
+    Raises:
+        ValueError: As ``pairwise_volume``, or if the lambdas are not K numbers from 0 on.
+        RuntimeError: If the gradient of the gradient is asked for.
     """
-    _check_vectors(vectors_mkd, present_mk)
-    vectors_mkd = _at_least_float32(vectors_mkd)
-    directions: list[Tensor] = []
-    volume_m = vectors_mkd.new_ones(vectors_mkd.shape[0])
-    for k in range(vectors_mkd.shape[1]):
-        height_md = vectors_mkd[:, k]
-        if directions:
-            earlier_mkd = torch.stack(directions, dim=1)
-            for _ in range(2):
-                height_md = height_md - _projection(height_md, earlier_mkd)
-        squared_m = height_md.square().sum(dim=-1).clamp_min(floor)
-        direction_md = height_md * squared_m.rsqrt().unsqueeze(-1)
-        if present_mk is not None:
-            squared_m = torch.where(present_mk[:, k], squared_m, 1.0)
-            direction_md = torch.where(present_mk[:, k, None], direction_md, 0.0)
-        volume_m = volume_m * squared_m.sqrt()
-        directions.append(direction_md)
-    return _Basis(torch.stack(directions, dim=1), volume_m)
+    _check_pairs(anchors_nd, vectors_mkd, present_mk)
+    settings = PairSettings(
+        has_volume=False,
+        lambdas=_checked_lambdas(lambdas, count=vectors_mkd.shape[1]),
+        memory_mib=_checked_memory(memory_mib),
+    )
+    return pair_distances(anchors_nd, vectors_mkd, present_mk, settings=settings)
 
 
-def _projection(vectors_md: Tensor, directions_mkd: Tensor) -> Tensor:
-    coefficients_mk = torch.einsum("md,mkd->mk", vectors_md, directions_mkd)
-    return torch.einsum("mk,mkd->md", coefficients_mk, directions_mkd)
+@torch.no_grad()
+def nearest_items(
+    anchors_nd: Tensor,
+    vectors_mkd: Tensor,
+    *,
+    k: int,
+    score: PairScore = "volume",
+    lambdas: Sequence[float] | None = None,
+    present_mk: Tensor | None = None,
+    memory_mib: float = MEMORY_MIB,
+) -> Nearest:
+    """Find the nearest items of every anchor without ever holding all distances.
 
+    Distances have no gradient here. Equal ones are those that are equal to the last bit; the
+    lower index comes first.
 
-def _heights(anchors_nd: Tensor, directions_mkd: Tensor) -> Tensor:
-    """Distance of each anchor from each item's span, shape (N, M)."""
-    items, count, width = directions_mkd.shape
-    if anchors_nd.ndim != 2 or anchors_nd.shape[1] != width:
-        raise ValueError(f"anchors need shape (N, {width}), got {tuple(anchors_nd.shape)}")
-    if count >= width:
+    Args:
+        anchors_nd: Anchors, usually texts, of unit length, float, shape (N, D).
+        vectors_mkd: The vectors of each item, of unit length, float, shape (M, K, D), K >= 1.
+        k: How many items, from 1 on. Where there are fewer, all of them are given: M columns.
+        score: Which distance.
+        lambdas: For the trusted residual alone: as in ``pairwise_trusted_residual``.
+        present_mk: As in ``pairwise_volume``.
+        memory_mib: Memory in MiB for what is computed beside what is returned.
+
+    Raises:
+        ValueError: As the distance does, if k is below 1, or if lambdas and score do not fit.
+    """
+    _check_pairs(anchors_nd, vectors_mkd, present_mk)
+    if k < 1:
+        raise ValueError(f"k is the number of items to find, got {k}; give 1 or more")
+    if (score == "trusted_residual") != (lambdas is not None):
         raise ValueError(
-            f"an anchor with {count} vectors of width {width} always spans volume 0; "
-            "use fewer modalities or a wider embedding"
+            f"the score {score!r} got lambdas={lambdas}; "
+            "give lambdas with the trusted residual, and with no other score"
         )
-    anchors_nd = _at_least_float32(anchors_nd)
-    along_nmk = (anchors_nd @ directions_mkd.flatten(0, 1).mT).view(-1, items, count)
-    squared_n = anchors_nd.square().sum(dim=-1)
-    squared_nm = squared_n.unsqueeze(1) - along_nmk.square().sum(dim=-1)
-    return squared_nm.clamp_min(FLOOR).sqrt()
-
-
-def _at_least_float32(vectors: Tensor) -> Tensor:
-    return vectors if vectors.dtype == torch.float64 else vectors.float()
+    settings = PairSettings(
+        has_volume=score == "volume",
+        lambdas=None if lambdas is None else _checked_lambdas(lambdas, count=vectors_mkd.shape[1]),
+        memory_mib=_checked_memory(memory_mib),
+    )
+    return find_nearest(anchors_nd, vectors_mkd, present_mk, k=k, settings=settings)
 
 
 def _check_vectors(vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
@@ -161,3 +233,32 @@ def _check_vectors(vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
         raise ValueError(
             f"present needs shape {tuple(vectors_mkd.shape[:2])}, got {tuple(present_mk.shape)}"
         )
+
+
+def _check_pairs(anchors_nd: Tensor, vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
+    _check_vectors(vectors_mkd, present_mk)
+    _, count, width = vectors_mkd.shape
+    if anchors_nd.ndim != 2 or anchors_nd.shape[1] != width:
+        raise ValueError(f"anchors need shape (N, {width}), got {tuple(anchors_nd.shape)}")
+    if count >= width:
+        raise ValueError(
+            f"an anchor with {count} vectors of width {width} always spans volume 0; "
+            "use fewer modalities or a wider embedding"
+        )
+
+
+def _checked_lambdas(lambdas: Sequence[float], *, count: int) -> tuple[float, ...]:
+    checked = tuple(float(one) for one in lambdas)
+    if len(checked) != count:
+        raise ValueError(
+            f"an item has {count} vectors, got {len(checked)} lambdas; give one for each"
+        )
+    if any(math.isnan(one) or one < 0 for one in checked):
+        raise ValueError(f"lambdas are trusts from 0 on, got {list(checked)}; 0 trusts fully")
+    return checked
+
+
+def _checked_memory(memory_mib: float) -> float:
+    if not memory_mib > 0 or math.isinf(memory_mib):
+        raise ValueError(f"memory_mib needs a number of MiB above 0, got {memory_mib}")
+    return memory_mib

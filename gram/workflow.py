@@ -11,7 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from gram.config import Section
+from pydantic import ValidationError
+
+from gram.config import Section, describe_problems
+from gram.tracking import ADDRESS_VARIABLE, JobIdentity, finish_invocation, tracked_job
 from gram.versions import commit, versions
 
 if TYPE_CHECKING:
@@ -26,9 +29,8 @@ log = logging.getLogger(__name__)
 TRACKING_FOLDER = Path("results/tracking")
 """Where the run ids of the workflow's starts are kept."""
 
-ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 INVOCATION_VARIABLE = "GRAM_INVOCATION"
-"""Environment: MLflow's address, and the name of this start of the workflow."""
+"""Environment: the name of this start of the workflow."""
 
 Settings = TypeVar("Settings", bound=Section)
 
@@ -37,9 +39,10 @@ Settings = TypeVar("Settings", bound=Section)
 def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
     """Run the body of a script as a job: log file, typed settings, errors a user can read.
 
-    The log begins with commit, settings and versions. An error is written to the log with its
-    traceback; the terminal gets one message and the path of the log. SIGTERM ends the body as
-    an exception would, so that whatever is open is closed.
+    The log begins with commit, settings and versions, and goes on below what earlier tries of the
+    job left there. An error is written to the log with its traceback; the terminal gets one
+    message and the path of the log, and nothing when the user ended the job. SIGTERM ends the
+    body as an exception would, so that whatever is open is closed.
 
     Args:
         snakemake: Snakemake's object of the script.
@@ -55,8 +58,12 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
         yield settings.model_validate_json(text)
     except (ValueError, OSError) as error:
         log.exception("the job failed")
-        name = " ".join([snakemake.rule, *(str(value) for value in snakemake.wildcards)])
-        raise SystemExit(f"{name}: {error}\nThe whole log: {snakemake.log[0]}") from None
+        said = describe_problems(error) if isinstance(error, ValidationError) else error
+        name = _job_name(snakemake)
+        raise SystemExit(f"{name}: {said}\nThe whole log: {snakemake.log[0]}") from None
+    except KeyboardInterrupt:
+        log.info("ended by the user")
+        raise SystemExit(128 + signal.SIGINT) from None
     except Exception:
         log.exception("the job failed")
         raise
@@ -66,18 +73,15 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
 @contextmanager
 def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
     """Open this job's run in MLflow, if the environment names an address."""
-    from gram.tracking import JobIdentity, tracked_job
-
-    wildcards = {key: str(value) for key, value in sorted(snakemake.wildcards.items())}
     identity = JobIdentity(
-        key=" ".join([snakemake.rule, *wildcards.values()]),
+        key=_job_name(snakemake),
         settings=snakemake.params.settings,
         params=_flat(snakemake.params.settings),
         tags={
             "gram.rule": snakemake.rule,
             "gram.stage_version": str(snakemake.params.version),
             "mlflow.source.git.commit": commit(),
-            **{f"gram.{key}": value for key, value in wildcards.items()},
+            **{f"gram.{key}": str(value) for key, value in snakemake.wildcards.items()},
         },
     )
     with tracked_job(
@@ -96,8 +100,6 @@ def optional_path(files: Sequence[str]) -> Path | None:
 
 def finish_workflow(*, is_good: bool) -> None:
     """Close the parent run of this start of the workflow, if one was opened."""
-    from gram.tracking import finish_invocation
-
     finish_invocation(
         address=os.environ.get(ADDRESS_VARIABLE, ""),
         invocation=os.environ.get(INVOCATION_VARIABLE, "single_jobs"),
@@ -106,13 +108,21 @@ def finish_workflow(*, is_good: bool) -> None:
     )
 
 
+def _job_name(snakemake: "Snakemake") -> str:
+    """Name a job by its rule and wildcards, in the order of its log's path."""
+    return " ".join([snakemake.rule, *(str(value) for _, value in snakemake.wildcards.items())])
+
+
 def _log_to(path: Path) -> None:
-    """Send all records to a file; messages of other packages from warnings on."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    """Send all records to the end of a file; messages of other packages from warnings on."""
+    is_another_try = path.is_file() and path.stat().st_size > 0
+    handler = logging.FileHandler(path, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("gram").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
+    if is_another_try:
+        log.info("%s another try; what stands above is of earlier ones %s", "=" * 20, "=" * 20)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

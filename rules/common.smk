@@ -9,20 +9,21 @@ from pydantic import ValidationError
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from gram.config import Config
+from gram.config import Config, describe_problems
 from gram.data.media_files import UNCHANGED, media_digests
 from gram.jobs import job_settings
 from gram.stages import stage_version
-from gram.workflow import ADDRESS_VARIABLE, INVOCATION_VARIABLE, finish_workflow
+from gram.tracking import ADDRESS_VARIABLE, default_address
+from gram.workflow import INVOCATION_VARIABLE, finish_workflow
 
-validate(config, "../config/config.schema.json", set_default=False)
 try:
     CONFIG = Config.model_validate(config)
 except ValidationError as error:
-    raise WorkflowError(str(error)) from None
+    raise WorkflowError(f"the settings cannot be used:\n{describe_problems(error)}") from None
+validate(config, "../config/config.schema.json", set_default=False)
 
 # Jobs inherit both: where to track, and which start of the workflow they belong to.
-os.environ.setdefault(ADDRESS_VARIABLE, f"sqlite:///{Path('results/mlflow.db').absolute()}")
+os.environ.setdefault(ADDRESS_VARIABLE, default_address())
 os.environ.setdefault(INVOCATION_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
 
 
@@ -180,9 +181,10 @@ def target_tables():
 
 
 def report_histories(wildcards):
-    """Training histories of all runs that the report shows."""
+    """Training histories of all runs that the report shows, and of those that they start from."""
     pairs = row_pairs(*CONFIG.targets)
-    pretrained = [f"results/pretrained/{run}/history.csv" for run, _ in pairs]
+    runs = [name for run, _ in pairs for name in reversed(CONFIG.lineage(run))]
+    pretrained = [f"results/pretrained/{run}/history.csv" for run in runs]
     finetuned = [
         f"results/finetuned/{run}/{benchmark}/history.csv"
         for run, benchmark in pairs
@@ -192,8 +194,9 @@ def report_histories(wildcards):
 
 
 def report_scores(wildcards):
-    """Score files of all lines that the report shows."""
-    return [f"results/scores/{run}/{name}.json" for run, name in row_pairs(*CONFIG.targets)]
+    """Score files of all lines that the report shows, the one shown in detail among them."""
+    pairs = [*row_pairs(*CONFIG.targets), (CONFIG.showcase.run, CONFIG.showcase.benchmark)]
+    return [f"results/scores/{run}/{name}.json" for run, name in dict.fromkeys(pairs)]
 
 
 def showcase_folder(kind):

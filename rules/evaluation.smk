@@ -31,7 +31,6 @@ rule embed_benchmark:
 rule score_retrieval:
     """Rank a benchmark's clips and texts by each score of the run: recalls in both directions."""
     input:
-        tracking=ancient(rules.prepare_tracking.output.ready),
         embeddings=rules.embed_benchmark.output.embeddings,
     output:
         scores="results/scores/{run}/{benchmark}.json",

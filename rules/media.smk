@@ -101,7 +101,7 @@ rule read_depth:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings("extraction"),
+        settings=settings("pictures"),
         version=stage_version("read_depth"),
     message:
         "Reading depth of {wildcards.dataset}, chunk {wildcards.chunk}"

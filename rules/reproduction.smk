@@ -4,7 +4,6 @@
 rule make_table:
     """Make one table as CSV, Markdown and LaTeX."""
     input:
-        tracking=ancient(rules.prepare_tracking.output.ready),
         scores=table_scores,
     output:
         csv=report(

@@ -1,27 +1,4 @@
-"""Pretraining and finetuning, and the database that tracks them."""
-
-
-rule prepare_tracking:
-    """Make the tracking database before several jobs write to it."""
-    output:
-        ready="results/tracking/ready.txt",
-    log:
-        "logs/prepare_tracking.log",
-    benchmark:
-        "benchmarks/prepare_tracking.tsv"
-    conda:
-        "../envs/gram.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        settings=settings(),
-        version=stage_version("prepare_tracking"),
-    message:
-        "Preparing the tracking database"
-    script:
-        "../workflow/scripts/prepare_tracking.py"
+"""Pretraining and finetuning."""
 
 
 rule pretrain_model:
@@ -31,12 +8,11 @@ rule pretrain_model:
     beside its output, if that was made with the same settings.
     """
     input:
-        tracking=ancient(rules.prepare_tracking.output.ready),
         index=pretraining_index,
         vocabulary=vocabulary_file,
         start=pretraining_start,
     output:
-        checkpoint="results/pretrained/{run}/last.pt",
+        checkpoint="results/pretrained/{run}/last.safetensors",
         description="results/pretrained/{run}/last.json",
         history="results/pretrained/{run}/history.csv",
     log:
@@ -51,6 +27,8 @@ rule pretrain_model:
         mem_mb=64000,
         runtime=1440,
         gpu=1,
+        cache_mib=0,  # memory for decoded clips, within mem_mb
+        checkpoint_steps=500,  # between two partial checkpoints
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "pretrain"),
         version=stage_version("pretrain_model"),
@@ -63,11 +41,10 @@ rule pretrain_model:
 rule finetune_model:
     """Finetune one run for one benchmark, from its pretrained checkpoint."""
     input:
-        tracking=ancient(rules.prepare_tracking.output.ready),
         index=benchmark_index,
         start=rules.pretrain_model.output.checkpoint,
     output:
-        checkpoint="results/finetuned/{run}/{benchmark}/last.pt",
+        checkpoint="results/finetuned/{run}/{benchmark}/last.safetensors",
         description="results/finetuned/{run}/{benchmark}/last.json",
         history="results/finetuned/{run}/{benchmark}/history.csv",
     log:
@@ -82,6 +59,8 @@ rule finetune_model:
         mem_mb=64000,
         runtime=1440,
         gpu=1,
+        cache_mib=0,  # memory for decoded clips, within mem_mb
+        checkpoint_steps=500,  # between two partial checkpoints
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "finetune"),
         version=stage_version("finetune_model"),

@@ -4,12 +4,13 @@ Sections mirror the stages that read them; a job receives only the sections that
 No torch here: rules import this package at every start of Snakemake.
 """
 
-from gram.config.base import Fraction, Name, Section, canonical_json
+from gram.config.base import Fraction, Name, Section, canonical_json, describe_problems, merged
 from gram.config.data import (
     Dataset,
     ExtractionConfig,
     FolderDataset,
     GeneratedDataset,
+    PicturesConfig,
     ShardsConfig,
     VocabularyConfig,
 )
@@ -34,7 +35,6 @@ from gram.config.whole import (
     ReportConfig,
     TableConfig,
     TableRow,
-    merged,
 )
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "ModelConfig",
     "Name",
     "OptimizerConfig",
+    "PicturesConfig",
     "ProtocolConfig",
     "ReportConfig",
     "RunConfig",
@@ -66,5 +67,6 @@ __all__ = [
     "VisionConfig",
     "VocabularyConfig",
     "canonical_json",
+    "describe_problems",
     "merged",
 ]

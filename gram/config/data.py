@@ -2,15 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
+
+COMBINATIONS = 625
+"""Clips that a generated data set can have: five values of each of four factors."""
 
 
 class FolderDataset(Section):
     """A folder of media files and annotation files in the upstream JSON form or CSV."""
 
-    kind: Literal["folder"] = "folder"
+    kind: Literal["folder"]
     media: str = Field(description="Folder of the media files, searched with all subfolders.")
     annotations: dict[Name, str] = Field(
         min_length=1,
@@ -19,6 +22,12 @@ class FolderDataset(Section):
     chunks: int = Field(
         1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
     )
+
+    @field_validator("annotations")
+    @classmethod
+    def _in_order(cls, annotations: dict[str, str]) -> dict[str, str]:
+        # The order in which someone wrote the splits down is no setting.
+        return dict(sorted(annotations.items()))
 
 
 class GeneratedDataset(Section):
@@ -36,17 +45,31 @@ class GeneratedDataset(Section):
         1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
     )
 
+    @model_validator(mode="after")
+    def _clips_are_different(self) -> "GeneratedDataset":
+        if (asked := sum(self.clips.values())) > COMBINATIONS:
+            raise ValueError(
+                f"clips asks for {asked} generated clips over all splits, but there are only "
+                f"{COMBINATIONS} different ones; ask for fewer"
+            )
+        return self
+
 
 Dataset = Annotated[FolderDataset | GeneratedDataset, Field(discriminator="kind")]
 
 
-class ExtractionConfig(Section):
-    """What is kept of each clip: frames, sound and depth, decoded once."""
+class PicturesConfig(Section):
+    """How many pictures of a clip are kept, and how large: its frames and its depth maps."""
 
     frames_per_clip: int = Field(
         32, ge=1, le=256, description="Frames kept, one from the center of each equal time bin."
     )
     short_side: int = Field(256, ge=16, le=2160, description="Shorter side of a frame, in pixels.")
+
+
+class ExtractionConfig(PicturesConfig):
+    """What is kept of each clip: frames, sound and depth, decoded once."""
+
     jpeg_quality: int = Field(85, ge=1, le=100, description="JPEG quality of the kept frames.")
     min_frames: int = Field(
         2, ge=1, description="A clip with fewer decoded frames is set aside as too short."

@@ -1,10 +1,12 @@
 """Settings of a run: model, inputs, loss, optimizer, training, evaluation."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gram.config.base import Fraction, Name, Section
+from gram.config.base import Fraction, Name, Section, merged
+from gram.config.presets import PRESETS, PresetName
 from gram.types import Modality
 
 
@@ -20,14 +22,39 @@ class VisionConfig(Section):
 
 
 class AudioConfig(Section):
-    """Audio transformer over filter-bank patches. Defaults: the sizes of BEATs."""
+    """BEATs over filter-bank patches. Defaults: the released BEATs."""
 
     patch: int = Field(16, ge=1, description="Side of a patch, in spectrogram frames and mel bins.")
+    patch_width: int = Field(512, ge=8, description="Width of a patch before the transformer.")
     width: int = Field(768, ge=8, description="Width of a token.")
-    depth: int = Field(12, ge=1, description="Number of blocks.")
+    depth: int = Field(12, ge=1, description="Number of layers.")
     heads: int = Field(12, ge=1, description="Attention heads.")
-    mlp_width: int = Field(3072, ge=8, description="Hidden width of a block's MLP.")
-    dropout: Fraction = Field(0.0, description="Dropout inside the blocks.")
+    mlp_width: int = Field(3072, ge=8, description="Hidden width of a layer's MLP.")
+    dropout: Fraction = Field(0.0, description="Dropout of hidden states and attention.")
+    layer_drop: Fraction = Field(
+        0.05, description="Probability that a layer is left out in training."
+    )
+    gradient_decay: float = Field(
+        0.6, gt=0, le=1, description="Factor of the gradient in front of every layer; 1: none."
+    )
+    position_kernel: int = Field(
+        128, ge=1, description="Tokens that the positional convolution reads."
+    )
+    position_groups: int = Field(16, ge=1, description="Groups of the positional convolution.")
+    buckets: int = Field(320, ge=4, description="Buckets of distances between tokens.")
+    max_distance: int = Field(
+        800, ge=2, description="Distance from which all share a bucket, in tokens."
+    )
+
+    @model_validator(mode="after")
+    def _buckets_hold_the_distances(self) -> "AudioConfig":
+        if self.max_distance <= self.buckets // 4:
+            raise ValueError(
+                f"model.audio.max_distance is {self.max_distance}, but a quarter of the "
+                f"{self.buckets} buckets holds one distance each; raise it above "
+                f"{self.buckets // 4}, or lower model.audio.buckets"
+            )
+        return self
 
 
 class TextConfig(Section):
@@ -38,11 +65,18 @@ class TextConfig(Section):
     heads: int = Field(12, ge=1, description="Attention heads.")
     mlp_width: int = Field(3072, ge=8, description="Hidden width of a block's MLP.")
     dropout: Fraction = Field(0.1, description="Dropout of hidden states and attention.")
+    positions: int = Field(
+        512, ge=4, description="Rows of the position table: the longest text, in word pieces."
+    )
 
 
 class ModelConfig(Section):
     """Which modalities are aligned, by which encoders."""
 
+    preset: PresetName = Field(
+        "paper",
+        description="Sizes that the sections below start from: tiny, small or the paper's.",
+    )
     modalities: tuple[Modality, ...] = Field(
         (Modality.VIDEO, Modality.AUDIO, Modality.SUBTITLE),
         min_length=1,
@@ -52,6 +86,21 @@ class ModelConfig(Section):
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     text: TextConfig = TextConfig()
+    checkpoint_activations: bool = Field(
+        False,
+        description=(
+            "Compute the encoders' layers again in the backward pass instead of keeping their "
+            "activations: less memory, about a third more time."
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_preset(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic's own type
+        if not isinstance(data, Mapping):
+            return data
+        preset = PRESETS.get(data.get("preset", "paper"))
+        return data if preset is None else merged(preset, data)
 
     @field_validator("modalities")
     @classmethod
@@ -76,12 +125,18 @@ class InputsConfig(Section):
 
     image_pixels: int = Field(224, ge=8, description="Side of a model frame, in pixels.")
     train_frames: int = Field(8, ge=1, description="Frames drawn in training (paper, Table 5: 8).")
-    test_frames: int = Field(8, ge=1, description="Frames taken in evaluation (paper, Table 5: 8).")
     transform: Literal["crop_flip", "squash"] = Field(
         "crop_flip",
         description=(
             "crop_flip: random crop of 0.8..1 of the area and flip in training, centered square "
             "in evaluation; squash: stretch to a square."
+        ),
+    )
+    antialias: bool = Field(
+        False,
+        description=(
+            "Whether scaling a picture down averages all of its pixels. False: as the released "
+            "models were trained and tested, under a version of torchvision that did not."
         ),
     )
     mel_bins: int = Field(64, ge=16, description="Mel bins of the filter bank.")
@@ -108,14 +163,40 @@ class InputsConfig(Section):
 class LossConfig(Section):
     """The objective."""
 
-    kind: Literal["volume", "cosine"] = Field(
+    kind: Literal["volume", "cosine", "area", "eigenvalue", "product"] = Field(
         "volume",
-        description="volume: paper, section 3; cosine: text against each modality, averaged.",
+        description=(
+            "volume: paper, section 3; cosine: text against each modality, averaged; area: of the "
+            "triangle of text and two modalities (TRIANGLE); eigenvalue: the largest of a tuple's "
+            "Gram matrix against the others (PMRL); product: of all vectors' entries (Symile)."
+        ),
     )
-    temperature: float = Field(0.07, gt=0, description="Start of the learned softmax temperature.")
+    gather: Literal["detached", "connected"] = Field(
+        "detached",
+        description=(
+            "What texts and items are contrasted with. detached: copies without gradient, of one "
+            "process too, so that texts learn from their direction only and items from the other "
+            "(as published); connected: with gradient, of all processes."
+        ),
+    )
+    temperature: float | None = Field(
+        None,
+        gt=0,
+        description=(
+            "Start of the learned softmax temperature; none: that of the model which training "
+            "starts from, 0.07 where that is a random one (released code)."
+        ),
+    )
     label_smoothing: Fraction = Field(0.1, description="Label smoothing (released code: 0.1).")
     matching_weight: float = Field(
         0.1, ge=0, description="Weight of the matching loss (paper: 0.1); 0 leaves it out."
+    )
+    matching_on: Literal["all", "video_audio"] = Field(
+        "video_audio",
+        description=(
+            "Modalities that the matching head reads. video_audio: those two, as published, "
+            "whatever the run aligns; all: those of the run."
+        ),
     )
     matching_clips: int | None = Field(
         None,
@@ -130,9 +211,31 @@ class LossConfig(Section):
 class OptimizerConfig(Section):
     """AdamW and its schedule."""
 
+    preset: Literal["paper", "corrected"] = Field(
+        "paper",
+        description=(
+            "paper: AdamW and groups as published: what has bias or LayerNorm in its published "
+            "name is not decayed, all else is; corrected: AdamW of torch, without decay of norms, "
+            "biases, position tables, class tokens and the temperature."
+        ),
+    )
+    schedule: Literal["warmup_linear", "warmup_cosine"] = Field(
+        "warmup_linear",
+        description=(
+            "How the rate falls after the warm-up. warmup_cosine starts below the highest rate, "
+            "as published."
+        ),
+    )
+    new_parameters: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Parts of names (published ones with preset paper) whose parameters learn with "
+            "new_learning_rate."
+        ),
+    )
     beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
     beta2: float = Field(0.98, ge=0, lt=1, description="Decay of the second moment.")
-    eps: float = Field(1e-6, gt=0, description="Term under the second moment's root.")
+    eps: float = Field(1e-6, gt=0, description="Added to the second moment's root.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises from 0.")
     clip_norm: float | None = Field(
@@ -153,9 +256,8 @@ class TrainingConfig(Section):
     vision_learning_rate: float | None = Field(
         None, gt=0, description="Highest rate of the vision tower; none: as the rest."
     )
-    checkpoint_steps: int = Field(500, ge=1, description="Steps between two partial checkpoints.")
-    cache_mib: int = Field(
-        0, ge=0, description="Memory for decoded clips that are kept between epochs, in MiB."
+    new_learning_rate: float | None = Field(
+        None, gt=0, description="Highest rate of optimizer.new_parameters; none: as the rest."
     )
 
     @model_validator(mode="after")
@@ -169,6 +271,7 @@ class EmbeddingConfig(Section):
     """How a benchmark is embedded."""
 
     batch_size: int = Field(64, ge=1, description="Clips a forward pass.")
+    frames: int = Field(8, ge=1, description="Frames taken of each clip (paper, Table 5: 8).")
 
 
 ScoreName = Literal[
@@ -189,8 +292,16 @@ class EvaluationConfig(Section):
         ("volume", "cosine_video"), min_length=1, description="Scores that are computed."
     )
     recall_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1, 5, 10), min_length=1, description="Cut-offs K of Recall@K."
+        (1, 5, 10), min_length=1, description="Cut-offs K of Recall@K, each once."
     )
+
+    @field_validator("recall_at")
+    @classmethod
+    def _each_once(cls, cuts: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(cuts)) < len(cuts):
+            found = ", ".join(str(cut) for cut in cuts)
+            raise ValueError(f"evaluation.recall_at names a cut-off twice: {found}; name it once")
+        return cuts
 
 
 class RunConfig(Section):
@@ -207,8 +318,8 @@ class RunConfig(Section):
     start: Name | None = Field(
         None,
         description=(
-            "Run whose pretrained weights, word pieces and temperature this run's pretraining "
-            "starts from; what that model lacks starts at random. None: all of it does."
+            "Run whose pretrained weights and word pieces this run's pretraining starts from; what "
+            "that model lacks starts at random. None: all of it does."
         ),
     )
     pretrain: TrainingConfig = TrainingConfig(epochs=1)  # paper: one epoch
@@ -233,6 +344,36 @@ class RunConfig(Section):
             patch = model.audio.patch
             _check_divides("inputs.audio_frames", inputs.audio_frames, "model.audio.patch", patch)
             _check_divides("inputs.mel_bins", inputs.mel_bins, "model.audio.patch", patch)
+            width, groups = model.audio.width, model.audio.position_groups
+            _check_divides("model.audio.width", width, "model.audio.position_groups", groups)
+        return self
+
+    @model_validator(mode="after")
+    def _texts_fit_the_position_table(self) -> "RunConfig":
+        positions = self.model.text.positions
+        for name in ("caption_tokens", "subtitle_tokens"):
+            tokens = getattr(self.inputs, name)
+            if tokens > positions:
+                raise ValueError(
+                    f"inputs.{name} is {tokens}, but model.text.positions is {positions}; lower "
+                    "the first or raise the second"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits_model(self) -> "RunConfig":
+        modalities, loss = self.model.modalities, self.loss
+        if loss.kind == "area" and (len(modalities) != 2 or self.inputs.missing != "drop"):
+            raise ValueError(
+                "loss.kind area needs two modalities beside text and inputs.missing drop; found "
+                f"{', '.join(modalities)} and {self.inputs.missing}; change these, or the kind"
+            )
+        reads_them = loss.matching_weight > 0 and loss.matching_on == "video_audio"
+        if reads_them and not {Modality.VIDEO, Modality.AUDIO} & set(modalities):
+            raise ValueError(
+                "loss.matching_on is video_audio, and model.modalities names neither; found "
+                f"{', '.join(modalities)}; set loss.matching_on to all, or matching_weight to 0"
+            )
         return self
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from gram.config.base import Name, Section
+from gram.config.base import Name, Section, merged
 from gram.config.data import (
     Dataset,
     ExtractionConfig,
@@ -15,7 +15,11 @@ from gram.config.data import (
     VocabularyConfig,
 )
 from gram.config.run import RunConfig, ScoreName, TrainingConfig
-from gram.types import ITEM_MODALITIES
+from gram.stages import STAGES
+from gram.types import ITEM_MODALITIES, Modality
+
+_TARGETS = frozenset({"all", "report", *STAGES})
+"""Names of rules, which a table's target cannot have."""
 
 
 class ProtocolConfig(Section):
@@ -68,6 +72,16 @@ class ReportConfig(Section):
     )
 
 
+def _with_null(schema: dict[str, Any]) -> None:
+    """Let the values of a mapping be null in the schema.
+
+    Not by "anyOf": a validator would then say that no choice fits, and not what is wrong.
+    """
+    for pattern, value in schema["patternProperties"].items():
+        section = {"type": ["object", "null"], "if": {"type": "object"}, "then": value}
+        schema["patternProperties"][pattern] = section
+
+
 class Config(Section):
     """The whole of config/config.yaml and its overlays."""
 
@@ -80,7 +94,9 @@ class Config(Section):
     vocabulary: VocabularyConfig = VocabularyConfig()
     defaults: RunConfig = Field(RunConfig(), description="What every run starts from.")
     runs: dict[Name, RunConfig] = Field(
-        default_factory=dict, description="What each run has otherwise than the defaults."
+        default_factory=dict,
+        description="What each run has otherwise than the defaults; null: nothing.",
+        json_schema_extra=_with_null,
     )
     benchmarks: dict[Name, BenchmarkConfig] = Field(default_factory=dict)
     tables: dict[Name, TableConfig] = Field(default_factory=dict)
@@ -95,15 +111,18 @@ class Config(Section):
         if not isinstance(defaults, Mapping) or not isinstance(runs, Mapping):
             return data
         whole = {
-            name: merged(defaults, run or {}) if isinstance(run or {}, Mapping) else run
-            for name, run in runs.items()
+            name: merged(defaults, run) if isinstance(run, Mapping) else run
+            for name, run in ((name, {} if run is None else run) for name, run in runs.items())
         }
         return {**data, "runs": whole}
 
     @model_validator(mode="after")
     def _table_names_are_free(self) -> "Config":
-        if taken := {"all", "report"} & set(self.tables):
-            raise ValueError(f"a table cannot be named {min(taken)!r}: that is a target of its own")
+        if taken := _TARGETS & set(self.tables):
+            raise ValueError(
+                f"a table cannot be named {min(taken)!r}: that is a rule of the workflow; "
+                "give it another name"
+            )
         return self
 
     @model_validator(mode="after")
@@ -156,6 +175,13 @@ class Config(Section):
                         f"runs.{name} is scored by {score!r} but has no modality {modality!r}; "
                         f"it has {', '.join(run.model.modalities)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _inputs_fit_extraction(self) -> "Config":
+        for name, run in self.runs.items():
+            if {Modality.VIDEO, Modality.DEPTH} & set(run.model.modalities):
+                _check_kept(name, run, self.extraction)
         return self
 
     def _lines(self) -> list[tuple[str, TableRow]]:
@@ -214,6 +240,24 @@ class Config(Section):
         return set(config.annotations if isinstance(config, FolderDataset) else config.clips)
 
 
+def _check_kept(name: str, run: RunConfig, extraction: ExtractionConfig) -> None:
+    """Check that a run asks for no more of any clip than extraction keeps of each.
+
+    A clip may have less than that, and then frames are repeated, or enlarged.
+    """
+    frames, pixels = extraction.frames_per_clip, extraction.short_side
+    for key, wanted, kept_key, kept, outcome in (
+        ("inputs.train_frames", run.inputs.train_frames, "frames_per_clip", frames, "repeated"),
+        ("embedding.frames", run.embedding.frames, "frames_per_clip", frames, "repeated"),
+        ("inputs.image_pixels", run.inputs.image_pixels, "short_side", pixels, "enlarged"),
+    ):
+        if wanted > kept:
+            raise ValueError(
+                f"runs.{name}.{key} is {wanted}, but extraction.{kept_key} keeps {kept}: "
+                f"frames of every clip would be {outcome}; lower the one or raise the other"
+            )
+
+
 def _check_start(name: str, run: RunConfig, start: RunConfig) -> None:
     """Check that a run's encoders are those of the run that it starts from."""
     sizes, start_sizes = (
@@ -225,15 +269,3 @@ def _check_start(name: str, run: RunConfig, start: RunConfig) -> None:
                 f"runs.{name} starts from {run.start!r}, whose model.{part} is another one: "
                 f"{start_sizes[part]} there, {size} here; make them equal, or drop the start"
             )
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two nested mappings; where both hold a value, the second one's counts."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            result[key] = merged(below, value)
-        else:
-            result[key] = value
-    return result

@@ -203,6 +203,11 @@ def _csv_records(path: Path) -> Iterator[tuple[str, Record]]:
         columns = reader.fieldnames or []
         if not columns:
             raise ValueError(f"{path} is empty; expected a CSV file, {form}")
+        if twice := sorted({name for name in columns if columns.count(name) > 1}):
+            raise ValueError(
+                f"{path} has the column {twice[0]!r} more than once; several captions of a clip "
+                "stand in rows of their own, each with the clip's id"
+            )
         for keys in (ID_KEYS, CAPTION_KEYS):
             if not set(keys) & set(columns):
                 raise ValueError(

@@ -83,11 +83,7 @@ def _causes(
     rows: pd.DataFrame, modalities: Sequence[Modality], *, missing: Literal["drop", "mask"]
 ) -> list[tuple[str, NDArray[np.bool_]]]:
     """Give why clips are left out, and which ones are for that cause."""
-    num_captions = rows["captions"].str.len().to_numpy()
-    causes = [
-        ("unusable", (rows["status"] != Status.OK).to_numpy(bool)),
-        ("without caption", num_captions == 0),
-    ]
+    causes = [("unusable", (rows["status"] != Status.OK).to_numpy(bool))]
     if missing == "drop":
         needed = [name for name in modalities if name is not Modality.SUBTITLE]
         causes += [(f"without {name}", ~_has(rows, name)) for name in needed]

@@ -5,9 +5,7 @@ C slices of sound, T spectrogram frames, M mel bins.
 """
 
 import io
-import os
 import threading
-import zlib
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gram.config import InputsConfig
+from gram.data.tars import Member, read_member
 from gram.data.transforms import (
     SAMPLE_RATE_HZ,
     filter_bank,
@@ -123,27 +122,9 @@ class ClipReader:
 
     def _read(self, row: int, kind: str) -> bytes:
         """Read a member of a clip and compare it with its checksum."""
-        path = self._folder / self._shards[row]
-        offset, size, crc32 = (int(value) for value in self._places[kind][row])
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            raise ValueError(self._damage(path, row, f"the shard {path} is not there")) from None
-        try:
-            content = os.pread(file, size, offset)
-        finally:
-            os.close(file)
-        if len(content) < size:
-            what = f"the shard {path} is cut: its {kind} end after {len(content)} of {size} bytes"
-            raise ValueError(self._damage(path, row, what))
-        if zlib.crc32(content) != crc32:
-            what = f"the shard {path} is damaged or another one: its {kind} have another checksum"
-            raise ValueError(self._damage(path, row, what))
-        return content
-
-    def _damage(self, path: Path, row: int, what: str) -> str:
-        clip_id = self._clip_ids[row]
-        return f"clip {clip_id!r}: {what}; delete {path} and run the workflow again"
+        member = Member(*(int(value) for value in self._places[kind][row]))
+        shard = self._folder / self._shards[row]
+        return read_member(shard, member, clip_id=self._clip_ids[row], kind=kind)
 
 
 def _places(rows: pd.DataFrame, kind: str) -> NDArray[np.int64]:

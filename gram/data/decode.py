@@ -28,9 +28,9 @@ from gram.data.decode_command import (
     decode_command,
     reachable_bins,
 )
-from gram.data.disk import MIN_FREE_BYTES, DiskFullError, full_disk_explained
 from gram.data.ffmpeg import Finished, run
 from gram.data.status import Status
+from gram.files import MIN_FREE_BYTES, DiskFullError, full_disk_explained
 
 CHROMA = "420"
 """JPEG chroma subsampling: that of nearly every video, 30 percent faster to decode than 444."""

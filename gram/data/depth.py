@@ -20,7 +20,7 @@ import pyarrow as pa
 import simplejpeg
 from numpy.typing import NDArray
 
-from gram.config import ExtractionConfig
+from gram.config import PicturesConfig
 from gram.data.media_files import DEPTH_SUFFIX
 from gram.data.probe import Readers
 from gram.data.status import Status
@@ -56,7 +56,7 @@ class Span:
     end: float = 1.0
 
 
-def read_depth(settings: ExtractionConfig, *, probed: Path, archive: Path, table: Path) -> None:
+def read_depth(settings: PicturesConfig, *, probed: Path, archive: Path, table: Path) -> None:
     """Read the depth maps of one chunk's clips.
 
     The tar has, for each clip with depth and in the order of the table, the members
@@ -107,7 +107,7 @@ def _is_part(row: Row) -> bool:
 
 
 def _add_depth(
-    tar: tarfile.TarFile, row: Row, settings: ExtractionConfig, *, file_seconds: float | None
+    tar: tarfile.TarFile, row: Row, settings: PicturesConfig, *, file_seconds: float | None
 ) -> Row:
     """Add one clip's maps to the tar and give its row of the table."""
     result: Row = {"clip_id": row["clip_id"], "status": None}
@@ -137,7 +137,7 @@ def _span_of(row: Row, file_seconds: float | None) -> Span:
     return Span(start=start / file_seconds, end=(start + row["duration_seconds"]) / file_seconds)
 
 
-def depth_jpegs(path: Path, settings: ExtractionConfig, *, span: Span) -> list[bytes]:
+def depth_jpegs(path: Path, settings: PicturesConfig, *, span: Span) -> list[bytes]:
     """Read the maps of one clip as gray JPEGs, scaled to its own range.
 
     Args:

@@ -14,9 +14,8 @@ from typing import TypeVar
 from gram.config import ExtractionConfig
 from gram.data.decode import Decoded, decode_clip
 from gram.data.decode_command import ClipSource
-from gram.data.disk import full_disk_explained
 from gram.data.ffmpeg import ffmpeg_version, find_ffmpeg
-from gram.data.status import Stage, Status
+from gram.data.status import DecidingStage, Status
 from gram.data.tables import EXTRACTION, Row, read_rows, write_rows
 from gram.data.tars import add_member, open_archive
 from gram.files import atomic_path
@@ -54,19 +53,14 @@ def extract_chunk(
 
     Raises:
         DiskFullError: If a disk is full.
-        ValueError: If ``GRAM_FFMPEG`` names no program.
-        RuntimeError: If there is no ffmpeg.
+        ValueError: If there is no ffmpeg, or ``GRAM_FFMPEG`` names no program.
     """
     rows = read_rows(probed)
     version = ffmpeg_version()
     usable = [row for row in rows if row["status"] == Status.OK]
     decode = partial(_decode_row, settings=settings, program=find_ffmpeg())
     label = f"extracting {archive.parent.name} {archive.stem}"
-    with (
-        full_disk_explained(archive.parent),
-        atomic_path(archive) as temporary,
-        open_archive(temporary) as tar,
-    ):
+    with atomic_path(archive) as temporary, open_archive(temporary) as tar:
         decoded = _in_order(decode, usable, workers=workers)
         decoded = track(decoded, total=len(usable), label=label, unit="clips")
         for row, clip in zip(usable, decoded, strict=True):
@@ -74,8 +68,7 @@ def extract_chunk(
             _update(row, clip)
             if clip.status is Status.OK:
                 _add_clip(tar, row, clip)
-    with full_disk_explained(table.parent):
-        write_rows(table, rows, schema=EXTRACTION)
+    write_rows(table, rows, schema=EXTRACTION)
     _log_counts(rows)
 
 
@@ -89,7 +82,7 @@ def _log_counts(rows: Sequence[Row]) -> None:
         "".join(f", {count} {state}" for state, count in sorted(counts.items())),
     )
     for row in rows:
-        if row["stage"] == Stage.EXTRACT:
+        if row["stage"] == DecidingStage.EXTRACT:
             log.info("clip %r is set aside as %s: %s", row["clip_id"], row["status"], row["reason"])
 
 
@@ -108,7 +101,7 @@ def _decode_row(row: Row, *, settings: ExtractionConfig, program: Path) -> Decod
 def _update(row: Row, clip: Decoded) -> None:
     """Write into a clip's row what became of it."""
     row["status"], row["reason"] = clip.status, clip.reason
-    row["stage"] = None if clip.status is Status.OK else Stage.EXTRACT
+    row["stage"] = None if clip.status is Status.OK else DecidingStage.EXTRACT
     if clip.status is Status.OK:
         row["has_audio"] = clip.flac is not None  # a track may be there and hold nothing
         row["frames"], row["bins_hit"] = len(clip.jpegs), clip.bins_hit

@@ -65,8 +65,7 @@ def find_ffmpeg() -> Path:
     """Find the program: the one that ``GRAM_FFMPEG`` names, else the system's, else the package's.
 
     Raises:
-        ValueError: If ``GRAM_FFMPEG`` names no program.
-        RuntimeError: If there is none at all.
+        ValueError: If ``GRAM_FFMPEG`` names no program, or there is none at all.
     """
     named = os.environ.get(VARIABLE)
     if named:
@@ -82,7 +81,7 @@ def find_ffmpeg() -> Path:
     try:
         return Path(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:
-        raise RuntimeError(
+        raise ValueError(
             f"no ffmpeg: {VARIABLE} is not set, PATH ({os.environ.get('PATH', '')}) has none, and "
             "the package imageio-ffmpeg brings none for this machine; install ffmpeg, or set "
             f"{VARIABLE} to its path"
@@ -93,7 +92,7 @@ def ffmpeg_version() -> str:
     """Give the version of the program that ``find_ffmpeg`` finds: ``"5.1.9-0+deb12u1"``.
 
     Raises:
-        RuntimeError: If the program does not say one.
+        ValueError: If there is no program, or it does not say a version.
     """
     return _version_of(find_ffmpeg())
 
@@ -105,12 +104,10 @@ def _version_of(program: Path) -> str:
             [program, "-version"], capture_output=True, timeout=60, check=True
         ).stdout.decode(errors="replace")
     except (OSError, subprocess.SubprocessError) as error:
-        raise RuntimeError(
-            f"{program} -version failed: {error}; install a working ffmpeg"
-        ) from error
+        raise ValueError(f"{program} -version failed: {error}; install a working ffmpeg") from error
     match = re.match(r"ffmpeg version (\S+)", said)
     if match is None:
-        raise RuntimeError(
+        raise ValueError(
             f"{program} -version says {said[:80]!r}, which is not ffmpeg's form; set {VARIABLE} to "
             "the path of the ffmpeg program"
         )
@@ -122,14 +119,17 @@ def run(
     *,
     timeout_seconds: float,
     folder: Path | None = None,
+    given: bytes | None = None,
     read_output: Callable[[IO[bytes]], None] | None = None,
 ) -> Finished:
-    """Run a program without standard input, and kill it and its children at the time limit.
+    """Run a program, and kill it and its children at the time limit.
 
     Args:
         arguments: The program and its arguments, never a shell line.
         timeout_seconds: Wall-clock limit.
         folder: Where it runs, and where relative names of outputs lead.
+        given: Standard input; None: it has none. It is written whole before any output is read,
+            so a program that writes to standard output meanwhile would wait for ever.
         read_output: Is given standard output while the program runs; it should read to the end.
 
     Returns:
@@ -141,7 +141,7 @@ def run(
     """
     process = subprocess.Popen(
         [os.fspath(argument) for argument in arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
         stdout=subprocess.DEVNULL if read_output is None else subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=folder,
@@ -149,6 +149,9 @@ def run(
     )
     messages = _Messages(process)
     with _killed_in_the_end(process, timeout_seconds) as is_timed_out:
+        if given is not None and process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # it ended; its status says
+                process.stdin.write(given)
         if read_output is not None and process.stdout is not None:
             read_output(process.stdout)
             process.stdout.close()

@@ -8,19 +8,19 @@ Shape letters of this file: F frames, T depth maps, H and W pixels, N sound samp
 
 import colorsys
 import json
-import subprocess
 import tempfile
 import wave
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gram.config import GeneratedDataset
-from gram.data.ffmpeg import find_ffmpeg
+from gram.data.ffmpeg import find_ffmpeg, run
 from gram.data.generated_world import (
     COLORS,
     PITCHES,
@@ -69,8 +69,7 @@ def generate_clips(
         workers: Number of ffmpeg processes at a time.
 
     Raises:
-        ValueError: If more clips are asked for than there are combinations of factors.
-        RuntimeError: If ffmpeg cannot write a clip.
+        ValueError: If there is no ffmpeg, or it cannot write a clip.
     """
     clips = [
         clip for clip in plan_clips(dataset) if chunk_of(clip.clip_id, dataset.chunks) == chunk
@@ -265,26 +264,14 @@ def _write_media(
         command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
         command += ["-r", str(frames_per_second), "-i", "pipe:0", "-i", f"file:{sound}"]
         command += ["-map", "0:v:0", "-map", "1:a:0", "-threads", "1", *_picture_codec(ffmpeg)]
-        command += [
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            "-aac_coder",
-            "fast",
-            "-b:a",
-            "64k",
-            *BITEXACT,
-        ]
-        command += ["-f", "mp4", f"file:{output.resolve()}"]
-        done = subprocess.run(
-            command, input=frames_fhwc.tobytes(), capture_output=True, timeout=FFMPEG_SECONDS
-        )
+        command += ["-pix_fmt", "yuv420p", "-c:a", "aac", "-aac_coder", "fast", "-b:a", "64k"]
+        command += [*BITEXACT, "-f", "mp4", f"file:{output.resolve()}"]
+        done = run(command, timeout_seconds=FFMPEG_SECONDS, given=frames_fhwc.tobytes())
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()[-500:]
-            raise RuntimeError(
-                f"ffmpeg could not write {path.name} (exit status {done.returncode}): {said}; "
-                "check the free disk space, and that this ffmpeg runs"
+            took = f"killed after {FFMPEG_SECONDS:g} s, " if done.is_timed_out else ""
+            raise ValueError(
+                f"ffmpeg could not write {path.name} ({took}exit status {done.returncode}): "
+                f"{done.last_message}; check the free disk space, and that {ffmpeg} runs"
             )
 
 
@@ -297,12 +284,13 @@ def _write_wav(path: Path, sound_n: NDArray[np.int16]) -> None:
 @lru_cache
 def _picture_codec(ffmpeg: str) -> tuple[str, ...]:
     """Choose H.264 if this ffmpeg can write it, else MPEG-4 part 2, which every ffmpeg can."""
-    listed = subprocess.run(
-        [ffmpeg, "-hide_banner", "-encoders"],
-        capture_output=True,
-        timeout=FFMPEG_SECONDS,
-        check=True,
-    )
-    if b"libx264 " in listed.stdout:
+    listed: list[bytes] = []
+
+    def read(stream: IO[bytes]) -> None:
+        listed.append(stream.read())
+
+    command = [ffmpeg, "-hide_banner", "-encoders"]
+    run(command, timeout_seconds=FFMPEG_SECONDS, read_output=read)
+    if b"libx264 " in b"".join(listed):
         return ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "24")
     return ("-c:v", "mpeg4", "-q:v", "3")

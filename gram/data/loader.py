@@ -70,6 +70,7 @@ class ClipDataset:
         *,
         folder: Path,
         inputs: InputsConfig,
+        num_frames: int,
         modalities: Sequence[Modality],
         pieces: WordPieces,
         is_training: bool,
@@ -82,6 +83,7 @@ class ClipDataset:
             rows: Rows of a ``Selection``.
             folder: Folder of the shards.
             inputs: Form of the model inputs, and what a missing modality means.
+            num_frames: F, frames and depth maps of each clip.
             modalities: Item modalities of the run.
             pieces: Turns texts into word pieces.
             is_training: Whether caption, frames, crop and slice of sound are random; if not, the
@@ -91,7 +93,7 @@ class ClipDataset:
         """
         self._inputs, self._modalities, self._pieces = inputs, tuple(modalities), pieces
         self._is_training, self._seed = is_training, seed
-        self._num_frames = inputs.train_frames if is_training else inputs.test_frames
+        self._num_frames = num_frames
         self._has_random_crop = is_training and inputs.transform == "crop_flip"
         self._clip_ids = rows["clip_id"].tolist()
         self._captions = rows["captions"].tolist()
@@ -169,10 +171,11 @@ class ClipDataset:
 
     def _prepare(self) -> Callable[[Tensor], Tensor]:
         """Give the part of the transform that is the same in every epoch."""
+        pixels, antialias = self._inputs.image_pixels, self._inputs.antialias
         if self._inputs.transform == "squash":
-            return partial(squash, pixels=self._inputs.image_pixels)
+            return partial(squash, pixels=pixels, antialias=antialias)
         if not self._is_training:
-            return partial(center_square, pixels=self._inputs.image_pixels)
+            return partial(center_square, pixels=pixels, antialias=antialias)
         return lambda pictures: pictures
 
     def _draw(self, row_number: int, *, epoch: int) -> _Draws:
@@ -197,8 +200,10 @@ class ClipDataset:
         )
         pictures_fchw = self._reader.pictures(row_number, kind, numbers)
         if draws is not None and self._has_random_crop:
-            crop, pixels = draws.crop, self._inputs.image_pixels
-            pictures_fchw = crop_flip(pictures_fchw, crop, pixels=pixels)
+            inputs = self._inputs
+            pictures_fchw = crop_flip(
+                pictures_fchw, draws.crop, pixels=inputs.image_pixels, antialias=inputs.antialias
+            )
         # One order in memory however they came: a network's rounding depends on it.
         return pictures_fchw.contiguous()
 

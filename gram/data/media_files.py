@@ -21,6 +21,12 @@ SUFFIXES = frozenset(
 
 DEPTH_SUFFIX = ".depth.npy"
 
+REMEDY = (
+    "put the files there, or correct datasets.<name>.media; where the workflow generated them, "
+    "delete results/generated/<name> to make them anew"
+)
+"""What to do where there are no media files."""
+
 UNCHANGED = hashlib.sha256().hexdigest()
 """Digest of a chunk in which no file counts."""
 
@@ -37,7 +43,7 @@ def chunk_of(source_id: str, chunks: int) -> int:
     return zlib.crc32(source_id.encode("utf-8", "surrogateescape")) % chunks
 
 
-def list_media(folder: Path) -> dict[str, Path]:
+def list_media(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Find the media files of a folder and all its subfolders.
 
     Args:
@@ -45,54 +51,45 @@ def list_media(folder: Path) -> dict[str, Path]:
             folders are left out.
 
     Returns:
-        Path of each file by its stem: the whole name without the suffix, upper and lower case
-        kept apart. Sorted by stem.
+        Paths of the files by their stem: the whole name without the suffix, upper and lower
+        case kept apart. Sorted by stem. More than one path where files share a stem.
 
     Raises:
-        ValueError: If the folder is absent, holds no media file, or holds two of one stem.
+        ValueError: If the folder is absent or holds no media file.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for path in _media_paths(folder):
-        stem = _stem(path.name)
-        if stem in found:
-            raise ValueError(
-                f"two media files are named {stem!r}: {found[stem]} and {path}; a clip is found by "
-                "its file's name, so rename or remove one of them"
-            )
-        found[stem] = path
+        found.setdefault(_stem(path.name), []).append(path)
     if not found:
         raise ValueError(
             f"no media file in {folder}: found {_entries_of(folder)}, and looked in all subfolders "
-            f"for names that end in {' '.join(sorted(SUFFIXES))} or have no suffix; put the files "
-            "there, or correct datasets.<name>.media"
+            f"for names that end in {' '.join(sorted(SUFFIXES))} or have no suffix; {REMEDY}"
         )
-    return dict(sorted(found.items()))
+    return {stem: tuple(sorted(paths)) for stem, paths in sorted(found.items())}
 
 
-def media_digest(folder: Path, *, chunk: int, chunks: int) -> str:
-    """Give a digest that changes when a media or depth file of one chunk does.
+def without_suffix(name: str) -> str | None:
+    """Take the suffix of a media file off a name; None if it has none.
 
-    Args:
-        folder: Folder of the media files.
-        chunk: Which chunk, from 0 to ``chunks - 1``.
-        chunks: Number of chunks.
-
-    Returns:
-        SHA-256 over path, size and time of change of each file, as 64 hexadecimal digits.
-
-    Raises:
-        ValueError: If the folder is absent.
+    Example:
+        >>> without_suffix("video7020.MP4"), without_suffix("clip.15")
+        ('video7020', None)
     """
-    return media_digests(folder, chunks=chunks)[chunk]
+    path = Path(name)
+    return path.stem if path.suffix.lower() in SUFFIXES else None
 
 
 def media_digests(folder: Path, *, chunks: int, changed_after_ns: int = 0) -> tuple[str, ...]:
-    """Give ``media_digest`` of every chunk, in one walk through the folder.
+    """Give, of every chunk, a digest that changes when one of its media or depth files does.
 
     Args:
         folder: Folder of the media files.
         chunks: Number of chunks.
         changed_after_ns: Only files that changed later than this count, in ns since 1970.
+
+    Returns:
+        SHA-256 over path, size and time of change of each file, as 64 hexadecimal digits, one a
+        chunk. All files count, also those that no clip names and those that share a stem.
 
     Raises:
         ValueError: If the folder is absent.
@@ -132,8 +129,8 @@ def _paths(folder: Path) -> Iterator[Path]:
     """
     if not Path(folder).is_dir():
         raise ValueError(
-            f"the media folder {folder} is not there (looked for {Path(folder).absolute()}); make "
-            "it, or correct datasets.<name>.media"
+            f"the media folder {folder} is not there (looked for {Path(folder).absolute()}); "
+            f"{REMEDY}"
         )
     seen: set[tuple[int, int]] = set()
     waiting = [Path(folder)]

@@ -13,15 +13,15 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
 import gram
 from gram.data.media_facts import READY, MediaFacts
-from gram.data.media_files import chunk_of, list_media
-from gram.data.status import Stage, Status
+from gram.data.media_files import chunk_of, list_media, without_suffix
+from gram.data.status import DecidingStage, Status
 from gram.data.tables import PROBE, Row, read_rows, write_rows
 from gram.progress import track
 
@@ -46,19 +46,19 @@ def probe_chunk(
         workers: Number of reading processes.
 
     Raises:
-        ValueError: If the media folder is absent, empty or holds two files of one name.
-        RuntimeError: If no reading process can be started.
+        ValueError: If the media folder is absent or empty, or no reading process can be started.
     """
     rows = [row for row in read_rows(clips) if chunk_of(row["source_id"], chunks) == chunk]
     found = list_media(media)
     wanted = {row["source_id"] for row in rows}
-    paths = [path for source, path in found.items() if source in wanted]
+    paths = [of_stem[0] for stem, of_stem in found.items() if stem in wanted and len(of_stem) == 1]
     facts = dict(zip(paths, _probe_files(paths, workers=workers, chunk=chunk), strict=True))
     for row in rows:
-        path = found.get(row["source_id"])
-        row.update(_columns(row, path, facts[path] if path is not None else None))
-        if path is None:
-            row["reason"] = f"no media file named {row['source_id']!r} in {media}"
+        of_stem = found.get(row["source_id"], ())
+        if len(of_stem) == 1:
+            row.update(_columns(row, of_stem[0], facts[of_stem[0]]))
+        else:
+            row.update(_columns_without_file(row["source_id"], found, media=media))
     write_rows(output, rows, schema=PROBE)
     counts = Counter(row["status"] for row in rows)
     log.info(
@@ -73,17 +73,31 @@ def _probe_files(paths: Sequence[Path], *, workers: int, chunk: int) -> Iterator
         yield from track(facts, total=len(paths), label=f"probing chunk {chunk}", unit="files")
 
 
-def _columns(row: Row, path: Path | None, facts: MediaFacts | None) -> Row:
-    """Give the columns that probing adds to a clip's row."""
-    if path is None or facts is None:
-        return {"status": Status.NOT_FOUND, "stage": Stage.PROBE}
+def _columns_without_file(
+    source_id: str, found: Mapping[str, Sequence[Path]], *, media: Path
+) -> Row:
+    """Give the columns of a clip whose id names no media file, or several."""
+    row: Row = {"status": Status.NOT_FOUND, "stage": DecidingStage.PROBE}
+    if same := found.get(source_id):
+        names = " and ".join(str(path.relative_to(media)) for path in same)
+        reason = f"{len(same)} media files are named {source_id!r}: {names}; rename or remove"
+        return row | {"status": Status.DUPLICATE, "reason": f"{reason} all but one"}
+    reason = f"no media file named {source_id!r} in {media}"
+    stem = without_suffix(source_id)
+    if stem is not None and stem in found:
+        reason += f", but {found[stem][0].name} is there; leave out the suffix in the annotation"
+    return row | {"reason": reason}
+
+
+def _columns(row: Row, path: Path, facts: MediaFacts) -> Row:
+    """Give the columns that probing adds to the row of a clip whose file was read."""
     columns = {name: value for name, value in vars(facts).items() if name in PROBE.names}
     columns["media"] = str(path)
     columns["has_audio"] = facts.audio_stream is not None
     if facts.status is Status.OK and facts.file_seconds is not None:
         columns |= _part(row, facts.file_seconds, is_cut=facts.is_cut)
     if columns["status"] != Status.OK:
-        columns["stage"] = Stage.PROBE
+        columns["stage"] = DecidingStage.PROBE
         columns["reason"] = f"{path.name} {columns['reason']}"
     return columns
 
@@ -138,9 +152,10 @@ class Readers:
         """Read the facts of each file, in order.
 
         A file on which the process dies is ``unreadable``, one on which it stalls is ``timeout``.
+        A process that read other files before may have died of those: the file gets a new one.
 
         Raises:
-            RuntimeError: If a process cannot be started.
+            ValueError: If a process cannot be started.
         """
         with ThreadPoolExecutor(max_workers=len(self._readers)) as threads:
             try:
@@ -164,6 +179,17 @@ class _Reader:
         self._errors: IO[bytes] | None = None
 
     def read(self, path: Path, *, timeout_seconds: float) -> MediaFacts:
+        is_new = self._process is None
+        facts = self._read_once(path, timeout_seconds=timeout_seconds)
+        if isinstance(facts, str) and not is_new:
+            facts = self._read_once(path, timeout_seconds=timeout_seconds)
+        if isinstance(facts, MediaFacts):
+            return facts
+        reason = f"crashed the reading process ({facts})"
+        return MediaFacts(status=Status.UNREADABLE, reason=reason)
+
+    def _read_once(self, path: Path, *, timeout_seconds: float) -> MediaFacts | str:
+        """Read a file; where the process died, give its last words instead of facts."""
         process = self._process or self._start()
         is_timed_out = threading.Event()
 
@@ -177,14 +203,14 @@ class _Reader:
             answer = _ask(process, path)
         finally:
             timer.cancel()
-        if answer and not is_timed_out.is_set():
+        if answer.endswith("\n") and not is_timed_out.is_set():
             facts = json.loads(answer)
             return MediaFacts(**{**facts, "status": Status(facts["status"])})
         said = self.stop()
         if is_timed_out.is_set():
             reason = f"took longer than {timeout_seconds:g} s to probe"
             return MediaFacts(status=Status.TIMEOUT, reason=reason)
-        return MediaFacts(status=Status.UNREADABLE, reason=f"crashed the reading process ({said})")
+        return said
 
     def _start(self) -> subprocess.Popen[str]:
         """Start the process and wait until it is ready."""
@@ -201,7 +227,7 @@ class _Reader:
         )
         if self._process.stdout is not None and self._process.stdout.readline().strip() == READY:
             return self._process
-        raise RuntimeError(
+        raise ValueError(
             f"the process that reads media files does not start ({self.stop()}); check that "
             f"`{sys.executable} -m gram.data.media_facts` runs, and reinstall the package av"
         )

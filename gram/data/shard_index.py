@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from gram.data.status import Status
 from gram.data.tables import EXTRACTION, Row, write_rows
 from gram.files import sha256_of
+from gram.types import ITEM_MODALITIES
 
 MEMBERS = ("jpgs", "flac", "depths")
 """Kinds of members that the index locates: frames, sound, depth maps."""
@@ -114,12 +115,11 @@ def joined_rows(indexes: Sequence[Path]) -> Iterator[pa.Table]:
 
 
 class Tally:
-    """Counts over the rows of an index: clips by state and, of the usable ones, what they have."""
+    """Counts over the rows of an index: clips by state and, by split, what the usable ones have."""
 
     def __init__(self) -> None:
         """Start at 0."""
-        self.clips: Counter[str] = Counter()
-        """Number of ``all`` clips, of ``usable`` ones, and of those with each modality."""
+        self._splits: dict[str, Counter[str]] = {}
         self._states: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], list[str]] = {}
         self._depth: Counter[str] = Counter()
@@ -127,12 +127,16 @@ class Tally:
 
     def add(self, table: pa.Table) -> None:
         """Count some rows."""
-        self.clips["all"] += table.num_rows
         self._add_unusable(table.filter(pc.field("status") != Status.OK))
         usable = table.filter(pc.field("status") == Status.OK)
-        self.clips["usable"] += usable.num_rows
-        for modality in ("video", "audio", "subtitle", "depth"):
-            self.clips[modality] += pc.sum(usable[f"has_{modality}"], min_count=0).as_py()
+        for split in table["split"].unique().to_pylist():
+            counts = self._splits.setdefault(split, Counter())
+            is_in_split = pc.field("split") == split
+            counts["clips"] += table.filter(is_in_split).num_rows
+            of_split = usable.filter(is_in_split)
+            counts["usable"] += of_split.num_rows
+            for name in ITEM_MODALITIES:
+                counts[name] += pc.sum(of_split[f"has_{name}"], min_count=0).as_py()
         self._depth.update(usable["depth_status"].to_pylist())
         self._versions.update(usable["ffmpeg_version"].drop_null().unique().to_pylist())
 
@@ -145,15 +149,21 @@ class Tally:
                 reasons.append(f"clip {row['clip_id']!r}: {row['reason']}")
 
     @property
+    def totals(self) -> Counter[str]:
+        """Number of ``clips``, of ``usable`` ones and of those with each modality."""
+        return sum(self._splits.values(), Counter())
+
+    @property
     def unusable(self) -> int:
         """Number of clips that cannot be used."""
-        return self.clips["all"] - self.clips["usable"]
+        return self.totals["clips"] - self.totals["usable"]
 
     def describe(self) -> str:
         """Give all counts in one line."""
-        parts = [f"{self.clips['all']} clips", f"{self.clips['usable']} usable"]
+        totals = self.totals
+        parts = [f"{totals['clips']} clips", f"{totals['usable']} usable"]
         parts += [f"{count} {status} ({stage})" for (status, stage), count in self._ordered()]
-        parts += [f"{self.clips[name]} with {name}" for name in ("audio", "subtitle", "depth")]
+        parts += [f"{totals[name]} with {name}" for name in ("audio", "subtitle", "depth")]
         return ", ".join(parts)
 
     def first_reasons(self) -> list[str]:
@@ -163,7 +173,7 @@ class Tally:
     def as_json(self) -> dict[str, object]:
         """Give all counts as plain values, for the manifest."""
         return {
-            "clips": dict(self.clips),
+            "splits": [{"split": split, **counts} for split, counts in self._splits.items()],
             "unusable": [
                 {"status": status, "stage": stage, "clips": count, "first_reasons": reasons}
                 for (status, stage), count in self._ordered()

@@ -98,8 +98,9 @@ def index_shards(
         shards: Their shards, in the same order, in the folder of ``output``.
         output: Parquet file with the columns of ``gram.data.shard_index.INDEX``: all rows, in the
             order of the clips table.
-        manifest: JSON file: of each shard samples, bytes and SHA-256; clips by state with the first
-            reasons; clips with each modality; depth files by state; versions of ffmpeg.
+        manifest: JSON file: of each shard samples, bytes and SHA-256; of each split clips, usable
+            ones and those with each modality; clips that cannot be used by state, with the first
+            reasons; depth files by state; versions of ffmpeg.
 
     Raises:
         ValueError: If a shard is not the one that its index was made with, a clip is in no index
@@ -192,17 +193,18 @@ def _check_folder(shards: Sequence[Path], folder: Path) -> None:
 
 
 def _check_usable(tally: Tally, settings: ShardsConfig, *, name: str) -> None:
-    num_clips, unusable = tally.clips["all"], tally.unusable
-    if tally.clips["usable"] and unusable <= settings.max_skipped * num_clips:
+    num_clips, num_usable = tally.totals["clips"], tally.totals["usable"]
+    if num_usable and tally.unusable <= settings.max_skipped * num_clips:
         return
-    if tally.clips["usable"]:
+    if num_usable:
         limit = f"more than the share of {settings.max_skipped:g} that shards.max_skipped allows"
     else:
         limit = "none is left"
     raise ValueError(
-        f"{unusable} of {num_clips} clips of {name} cannot be used, {limit} ({tally.describe()}); "
-        f"first of each kind: {'; '.join(tally.first_reasons()) or 'there is no clip'}. Put right "
-        f"media or annotations of datasets.{name}, or raise shards.max_skipped"
+        f"{tally.unusable} of {num_clips} clips of {name} cannot be used, {limit} "
+        f"({tally.describe()}); first of each kind: "
+        f"{'; '.join(tally.first_reasons()) or 'there is no clip'}. "
+        f"Put right media or annotations of datasets.{name}, or raise shards.max_skipped"
     )
 
 

@@ -9,6 +9,8 @@ class Status(StrEnum):
     OK = "ok"
     NOT_FOUND = "not_found"
     """No media file has the clip's source id as its name."""
+    DUPLICATE = "duplicate"
+    """Several media files have the clip's source id as their name."""
     UNREADABLE = "unreadable"
     """The file is not a video container, or is damaged."""
     NO_VIDEO = "no_video"
@@ -21,9 +23,8 @@ class Status(StrEnum):
     """Reading took longer than the limit."""
 
 
-class Stage(StrEnum):
+class DecidingStage(StrEnum):
     """Stage that set a clip aside."""
 
-    ANNOTATIONS = "annotations"
     PROBE = "probe"
     EXTRACT = "extract"

@@ -1,6 +1,7 @@
 """Tar archives of clips: members named by key and kind, the same bytes for the same content."""
 
 import io
+import os
 import tarfile
 import zlib
 from pathlib import Path
@@ -34,6 +35,39 @@ def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> Member:
     tar.addfile(info, io.BytesIO(content))
     padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     return Member(tar.offset - padded, len(content), zlib.crc32(content))
+
+
+def read_member(shard: Path, member: Member, *, clip_id: str, kind: str) -> bytes:
+    """Read a member of a shard at its place, and compare it with its checksum.
+
+    Args:
+        shard: The shard. It is opened for this one read, so any number of threads may read.
+        member: Where the content stands, by the index.
+        clip_id: The clip that it belongs to, for messages.
+        kind: What it is: ``jpgs``, for example.
+
+    Raises:
+        ValueError: If the shard is absent or cut, or holds something else there.
+    """
+    try:
+        file = os.open(shard, os.O_RDONLY)
+    except FileNotFoundError:
+        raise ValueError(_damage(shard, clip_id, "is not there")) from None
+    try:
+        content = os.pread(file, member.size, member.offset)
+    finally:
+        os.close(file)
+    if len(content) < member.size:
+        what = f"is cut: its {kind} end after {len(content)} of {member.size} bytes"
+        raise ValueError(_damage(shard, clip_id, what))
+    if zlib.crc32(content) != member.crc32:
+        what = f"is damaged or another one: its {kind} have another checksum"
+        raise ValueError(_damage(shard, clip_id, what))
+    return content
+
+
+def _damage(shard: Path, clip_id: str, what: str) -> str:
+    return f"clip {clip_id!r}: the shard {shard} {what}; delete {shard} and run the workflow again"
 
 
 class Archive:

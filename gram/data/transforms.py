@@ -1,5 +1,10 @@
 """Decoded pictures and sound -> model inputs; pure functions.
 
+Pictures are uint8 and stay so until they are on the device. torch scales bytes in two passes and
+rounds after each, so that a pixel is within one gray level of what real numbers give; scaling real
+numbers and rounding once would halve that and take five times as long. The functions take pictures
+of any floating type as well, and then do not round.
+
 Shape letters of this file: F pictures (frames or depth maps), K channels (3 or 1), H and W pixels,
 S side of a model picture; N sound samples, T spectrogram frames, M mel bins, P picks.
 """
@@ -79,38 +84,49 @@ class Crop(NamedTuple):
     is_flipped: bool
 
 
-def squash(pictures_fkhw: Tensor, *, pixels: int) -> Tensor:
-    """Stretch pictures to squares: uint8, shape (F, K, H, W) -> (F, K, S, S)."""
-    return _resize(pictures_fkhw, height=pixels, width=pixels)
+def squash(pictures_fkhw: Tensor, *, pixels: int, antialias: bool) -> Tensor:
+    """Stretch pictures to squares.
+
+    Args:
+        pictures_fkhw: uint8 or floating, shape (F, K, H, W).
+        pixels: S.
+        antialias: Whether every pixel counts where a picture is scaled down; if not, four pixels
+            make a new one, however many lie between them.
+
+    Returns:
+        Of the same type, shape (F, K, S, S).
+    """
+    return _resize(pictures_fkhw, height=pixels, width=pixels, antialias=antialias)
 
 
-def center_square(pictures_fkhw: Tensor, *, pixels: int) -> Tensor:
-    """Scale the shorter side to S and cut the square in the middle: uint8, (F, K, S, S)."""
+def center_square(pictures_fkhw: Tensor, *, pixels: int, antialias: bool) -> Tensor:
+    """Scale the shorter side to S and cut the square in the middle; see ``squash``."""
     height, width = pictures_fkhw.shape[-2:]
     short = min(height, width)
     height, width = pixels * height // short, pixels * width // short
-    scaled = _resize(pictures_fkhw, height=height, width=width)
+    scaled = _resize(pictures_fkhw, height=height, width=width, antialias=antialias)
     top, left = round((height - pixels) / 2), round((width - pixels) / 2)
     return scaled[..., top : top + pixels, left : left + pixels]
 
 
-def crop_flip(pictures_fkhw: Tensor, crop: Crop, *, pixels: int) -> Tensor:
+def crop_flip(pictures_fkhw: Tensor, crop: Crop, *, pixels: int, antialias: bool) -> Tensor:
     """Cut the same random square out of all pictures of a clip, and perhaps flip it.
 
     The square has 0.8 to 1 of the picture's area, as long as it fits. In a picture wider or
     higher than 5:4 none does, and the largest square in the middle is taken (released code).
 
     Args:
-        pictures_fkhw: uint8, shape (F, K, H, W).
+        pictures_fkhw: uint8 or floating, shape (F, K, H, W).
         crop: Draws of the clip.
         pixels: S.
+        antialias: As in ``squash``.
 
     Returns:
-        uint8, shape (F, K, S, S).
+        Of the same type, shape (F, K, S, S).
     """
     top, left, side = _square_of(crop, *pictures_fkhw.shape[-2:])
     cut = pictures_fkhw[..., top : top + side, left : left + side]
-    scaled = _resize(cut, height=pixels, width=pixels)
+    scaled = _resize(cut, height=pixels, width=pixels, antialias=antialias)
     return scaled.flip(-1) if crop.is_flipped else scaled
 
 
@@ -125,11 +141,11 @@ def _square_of(crop: Crop, height: int, width: int) -> tuple[int, int, int]:
     return int(crop.top * (height - side + 1)), int(crop.left * (width - side + 1)), side
 
 
-def _resize(pictures_fkhw: Tensor, *, height: int, width: int) -> Tensor:
+def _resize(pictures_fkhw: Tensor, *, height: int, width: int, antialias: bool) -> Tensor:
     if pictures_fkhw.shape[-2:] == (height, width):
         return pictures_fkhw
     return functional.interpolate(
-        pictures_fkhw, size=(height, width), mode="bilinear", antialias=True
+        pictures_fkhw, size=(height, width), mode="bilinear", antialias=antialias
     )
 
 
@@ -159,12 +175,12 @@ def samples_of_slice(number: int, num_samples: int, inputs: InputsConfig) -> sli
     return slice(first * SHIFT_SAMPLES, (end - 1) * SHIFT_SAMPLES + WINDOW_SAMPLES)
 
 
-def filter_bank(samples_n: NDArray[np.int16], inputs: InputsConfig) -> Tensor:
+def filter_bank(samples_n: NDArray[np.int16] | NDArray[np.float32], inputs: InputsConfig) -> Tensor:
     """Compute the normalized Kaldi filter bank of a slice of sound.
 
     Args:
-        samples_n: Samples at 16 kHz, mono, int16, shape (N,). Fewer than a window are padded with
-            silence; none at all give zeros.
+        samples_n: Samples at 16 kHz, mono, int16 or float32 of the same range, -2**15 to 2**15,
+            shape (N,). Fewer than a window are padded with silence; none at all give zeros.
         inputs: Mel bins, frames, mean and deviation.
 
     Returns:
@@ -174,7 +190,7 @@ def filter_bank(samples_n: NDArray[np.int16], inputs: InputsConfig) -> Tensor:
     bank_tm = torch.zeros(inputs.audio_frames, inputs.mel_bins)
     if not len(samples_n):
         return bank_tm
-    wave_n = torch.from_numpy(samples_n.astype(np.float32))  # in units of int16: times 2**15
+    wave_n = torch.from_numpy(samples_n.astype(np.float32))
     wave_n = functional.pad(wave_n, (0, max(0, WINDOW_SAMPLES - len(wave_n))))
     energies_tm = kaldi.fbank(
         wave_n.unsqueeze(0), num_mel_bins=inputs.mel_bins, sample_frequency=SAMPLE_RATE_HZ

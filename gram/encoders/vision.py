@@ -39,7 +39,7 @@ class VisionEncoder(nn.Module):
                 f"frames of {pixels} pixels are no whole number of patches of {patch}; "
                 "change inputs.image_pixels or model.vision.patch"
             )
-        self.width = width
+        self.width, self.pixels = width, pixels
         self.tower = Eva(
             img_size=pixels,
             patch_size=patch,
@@ -55,16 +55,30 @@ class VisionEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(CLIP_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(CLIP_STD).view(3, 1, 1), persistent=False)
 
+    def checkpoint_activations(self) -> None:
+        """Compute each block again in the backward pass instead of keeping its activations."""
+        self.tower.set_grad_checkpointing()
+
     def forward(self, frames_bfchw: Tensor) -> Encoded:
         """Encode frames.
 
         Args:
             frames_bfchw: Frames or depth maps, uint8, shape (B, F, 3 or 1, H, W). One channel is
                 repeated to three, as the released code does with depth.
+
+        Raises:
+            ValueError: If the frames are of another size than the tower is built for.
         """
+        height, width = frames_bfchw.shape[-2:]
+        if (height, width) != (self.pixels, self.pixels):
+            raise ValueError(
+                f"the vision tower reads frames of {self.pixels} x {self.pixels} pixels, got "
+                f"{height} x {width}; resize them, or change inputs.image_pixels"
+            )
         batch, frames = frames_bfchw.shape[:2]
         pixels = frames_bfchw.flatten(0, 1).expand(-1, 3, -1, -1).float() / 255
         normalized = (pixels - self.get_buffer("mean")) / self.get_buffer("std")
+        normalized = normalized.to(self.tower.patch_embed.proj.weight.dtype)
         tokens: Tensor = self.tower.forward_features(normalized)
         tokens_bfld = tokens.view(batch, frames, *tokens.shape[1:])
         return Encoded(tokens_buld=tokens_bfld, pooled_bd=tokens_bfld[:, :, 0].mean(dim=1))

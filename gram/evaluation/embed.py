@@ -30,17 +30,19 @@ def embed_benchmark(
     run: str,
     benchmark: str,
     device: torch.device,
+    workers: int = 0,
 ) -> None:
     """Embed all queries and clips of a benchmark, and write them with where they are from.
 
     Args:
-        settings: Inputs, batch size and protocol; splits that the checkpoint was trained on.
+        settings: Inputs, frames, batch size, protocol; splits that the checkpoint was trained on.
         checkpoint: A checkpoint of this project.
         index: Shard index of the benchmark's data set.
         output: File that is written.
         run: Name of the run.
         benchmark: Name of the benchmark.
         device: Where to compute.
+        workers: Threads that read clips ahead; they do not change the embeddings.
 
     Raises:
         ValueError: If no clip of the split can be used.
@@ -56,7 +58,7 @@ def embed_benchmark(
     pieces, rows = WordPieces(model.pieces), selection.rows
     clip_ids = tuple(str(clip_id) for clip_id in rows["clip_id"])
     queries, text_clip_q = _queries([list(row) for row in rows["captions"]], protocol.captions)
-    items = _embed_items(model, rows, folder=index.parent, settings=settings)
+    items = _embed_items(model, rows, folder=index.parent, settings=settings, workers=workers)
     embeddings = BenchmarkEmbeddings(
         run=run,
         benchmark=benchmark,
@@ -90,13 +92,14 @@ def _queries(
 
 @torch.inference_mode()
 def _embed_items(
-    model: GramModel, rows: pd.DataFrame, *, folder: Path, settings: EmbedSettings
+    model: GramModel, rows: pd.DataFrame, *, folder: Path, settings: EmbedSettings, workers: int
 ) -> Embeddings:
     """Embed all clips of a selection, in order, on the CPU in the end."""
     dataset = ClipDataset(
         rows,
         folder=folder,
         inputs=settings.inputs,
+        num_frames=settings.embedding.frames,
         modalities=model.modalities,
         pieces=WordPieces(model.pieces),
         is_training=False,
@@ -107,7 +110,7 @@ def _embed_items(
     parts = [
         model.encode(batch).embeddings
         for batch in track(
-            evaluation_batches(dataset, batch_size=batch_size),
+            evaluation_batches(dataset, batch_size=batch_size, workers=workers),
             total=num_batches,
             label="embedding clips",
             unit="batches",

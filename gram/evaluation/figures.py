@@ -178,18 +178,25 @@ def draw_recalls(bars: Sequence[RecallBar], *, title: str) -> str:
     """Draw recalls as bars, one group a run, fewest modalities on top.
 
     Args:
-        bars: The runs in the order in which they are drawn; all have the same cut-offs.
+        bars: The runs in the order in which they are drawn. The cut-offs that all of them have are
+            drawn.
         title: What the recalls are of.
 
     Returns:
         The figure as SVG text.
 
     Raises:
-        ValueError: If there is nothing to draw.
+        ValueError: If there is nothing to draw, or no cut-off that all runs have.
     """
     if not bars:
         raise ValueError("there are no recalls to draw")
-    cuts = list(bars[0].recalls)
+    cuts = [cut for cut in bars[0].recalls if all(cut in bar.recalls for bar in bars)]
+    if not cuts:
+        found = "; ".join(f"{bar.label}: {', '.join(bar.recalls)}" for bar in bars)
+        raise ValueError(
+            f"the runs have no cut-off in common to draw ({found}); give them one in "
+            "evaluation.recall_at"
+        )
     thickness = 0.8 / len(cuts)
     places = np.arange(len(bars))
     with mpl.rc_context(_STYLE):

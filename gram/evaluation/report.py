@@ -94,7 +94,8 @@ def make_report(
         tables: CSV files that ``make_table`` wrote, named as the tables, in order.
         histories: Training histories: ``pretrained/<run>/history.csv`` or
             ``finetuned/<run>/<benchmark>/history.csv``.
-        scores: The scores files of all lines of the tables.
+        scores: The scores files of all lines of the tables, and of the line shown in detail, which
+            need not stand in a table.
         embeddings: Embeddings of the line that is shown in detail.
         index: Shards index of that line's data set.
         manifest: Shards manifest of that data set.
@@ -105,8 +106,11 @@ def make_report(
     """
     results = index_results(scores)
     configs = [settings.tables[path.stem] for path in tables]
-    warnings = [text for config in configs for text in table_warnings(config, results=results)]
     row, embedded = settings.showcase, load_embeddings(embeddings)
+    detail = TableConfig(title="In detail", rows=(row,))
+    warnings = [
+        text for config in (*configs, detail) for text in table_warnings(config, results=results)
+    ]
     queries = show_queries(embedded, score=row.score, settings=settings.report, index=index)
     html = _page().render(
         version=gram.__version__,
@@ -126,7 +130,7 @@ def make_report(
         total_queries=len(embedded.queries),
         gallery=len(embedded.clip_ids),
         results=list(results.values()),
-        dataset=describe_dataset(embedded.dataset, index=index, manifest=manifest),
+        dataset=describe_dataset(embedded.dataset, manifest=manifest),
     )
     write_text(output, html)
     log.info("%s: %d tables, %d queries shown", output, len(tables), len(queries))
@@ -192,14 +196,20 @@ def _recall_figures(configs: Sequence[TableConfig], *, results: Results) -> list
         if len({result.modalities for result in ranked}) < 2:
             continue
         ranked.sort(key=lambda result: len(result.modalities))
+        title = f"Recall by modalities, {benchmark}"
+        recalls = [result.scores["volume"].text_to_item for result in ranked]
+        cutoffs = _first_and_tenth(recalls)
+        if not cutoffs:
+            caption = "Left out: its runs have no cut-off in common (evaluation.recall_at)."
+            figures.append(_figure(title, caption, ""))
+            continue
         bars = [
             RecallBar(
                 label=f"{result.letters}  ({result.run})",
-                recalls=_first_and_tenth(result.scores["volume"].text_to_item),
+                recalls={name: values[name] for name in cutoffs},
             )
-            for result in ranked
+            for result, values in zip(ranked, recalls, strict=True)
         ]
-        title = f"Recall by modalities, {benchmark}"
         caption = (
             "Text to clip, ranked by volume. T text, V video, A audio, S subtitles, D depth; each "
             "line is a run of its own, trained on these modalities."
@@ -208,11 +218,12 @@ def _recall_figures(configs: Sequence[TableConfig], *, results: Results) -> list
     return figures
 
 
-def _first_and_tenth(values: Mapping[str, float]) -> dict[str, float]:
-    """Take R@1 and R@10, or the smallest and the largest cut-off where these are not there."""
-    cutoffs = sorted((name for name in values if name.startswith("R@")), key=lambda x: int(x[2:]))
-    wanted = [name for name in ("R@1", "R@10") if name in values] or [cutoffs[0], cutoffs[-1]]
-    return {name: values[name] for name in wanted}
+def _first_and_tenth(recalls: Sequence[Mapping[str, float]]) -> list[str]:
+    """Name R@1 and R@10, or else the smallest and the largest cut-off that all runs have."""
+    common = set.intersection(*(set(values) for values in recalls))
+    cutoffs = sorted((name for name in common if name.startswith("R@")), key=lambda x: int(x[2:]))
+    usual = [name for name in cutoffs if name in {"R@1", "R@10"}]
+    return usual or list(dict.fromkeys([*cutoffs[:1], *cutoffs[-1:]]))
 
 
 def _volume_figure(embedded: BenchmarkEmbeddings) -> ShownFigure:

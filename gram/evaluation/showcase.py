@@ -4,7 +4,6 @@ Shape letters of this file: Q queries, N clips, K modalities, D embedding width.
 """
 
 import base64
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gram.config import ReportConfig, ScoreName
+from gram.data.tars import Member, read_member
 from gram.evaluation.embeddings import BenchmarkEmbeddings
 from gram.evaluation.ranks import Places, rank_right
 from gram.evaluation.scores import near_is, pairwise_score
@@ -92,7 +92,7 @@ def show_queries(
         index: The shards index of the benchmark's data set; pictures are read from its shards.
 
     Raises:
-        ValueError: If a clip is not in the index, or its frames are not what the index says.
+        ValueError: If a clip is not in the index, or its shard is absent, cut or damaged.
     """
     chosen = spaced(settings.queries, total=len(embeddings.queries))
     if not len(chosen):
@@ -188,17 +188,10 @@ def _read_picture(row: Row, *, folder: Path) -> str | None:
     """Read the middle frame of a clip from its shard, as a data URI."""
     if row["jpgs_offset"] is None:
         return None
-    shard = folder / row["shard"]
-    with shard.open("rb") as file:
-        file.seek(row["jpgs_offset"])
-        member = file.read(row["jpgs_size"])
-    if zlib.crc32(member) != row["jpgs_crc32"]:
-        raise ValueError(
-            f"{shard} does not hold the frames of clip {row['clip_id']!r} that its index names; "
-            f"delete {shard} and run the workflow again"
-        )
+    place = Member(row["jpgs_offset"], row["jpgs_size"], row["jpgs_crc32"])
+    jpgs = read_member(folder / row["shard"], place, clip_id=row["clip_id"], kind="jpgs")
     sizes = row["jpgs_sizes"]
     middle = len(sizes) // 2
     start = sum(sizes[:middle])
-    jpeg = base64.b64encode(member[start : start + sizes[middle]]).decode("ascii")
+    jpeg = base64.b64encode(jpgs[start : start + sizes[middle]]).decode("ascii")
     return f"data:image/jpeg;base64,{jpeg}"

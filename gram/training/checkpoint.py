@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from gram.files import atomic_path
 
@@ -33,7 +33,7 @@ class PartialCheckpoint:
         self.path = output.parent / "partial" / f"{output.stem}.pt"
         self.made_with = made_with
 
-    def save(self, model: nn.Module, optimizer: AdamW, *, rows: list[HistoryRow]) -> None:
+    def save(self, model: nn.Module, optimizer: Optimizer, *, rows: list[HistoryRow]) -> None:
         """Write weights, optimizer, history and torch's generators, whole or not at all."""
         state = {
             "made_with": self.made_with,
@@ -46,7 +46,7 @@ class PartialCheckpoint:
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
 
-    def load(self, model: nn.Module, optimizer: AdamW) -> list[HistoryRow]:
+    def load(self, model: nn.Module, optimizer: Optimizer) -> list[HistoryRow]:
         """Set model, optimizer and torch's generators to the saved state, if one fits.
 
         Returns:

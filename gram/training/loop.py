@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
+from gram.collectives import Gathering, gather, num_ranks, own_rank
 from gram.config import LossConfig, TrainingConfig, canonical_json
 from gram.data.clip_index import read_index, select_clips
 from gram.data.loader import ClipDataset, batches
@@ -22,17 +23,21 @@ from gram.files import atomic_path, sha256_of, write_text
 from gram.jobs import TrainSettings
 from gram.losses import (
     ContrastiveLoss,
+    Tuples,
+    area_contrastive_loss,
     cosine_contrastive_loss,
-    draw_hard_negatives,
-    matching_loss,
+    eigenvalue_contrastive_loss,
+    product_contrastive_loss,
     stack_items,
     volume_contrastive_loss,
 )
+from gram.matching import draw_hard_negatives, matching_loss, matching_rows
 from gram.model import Encodings, GramModel
 from gram.progress import track
 from gram.stages import stage_version
 from gram.tracking import Tracker
 from gram.training.checkpoint import HistoryRow, PartialCheckpoint
+from gram.training.means import Means
 from gram.training.optimizer import build_optimizer, schedule_factor, set_rate
 from gram.types import Batch, Modality, Tokens
 from gram.versions import commit, versions
@@ -90,10 +95,9 @@ class TrainingFiles:
 def train(
     settings: TrainSettings,
     files: TrainingFiles,
+    means: Means,
     *,
-    device: torch.device,
     tracker: Tracker,
-    workers: int = 0,
 ) -> None:
     """Train a model from scratch or from a checkpoint; write its last state and its history.
 
@@ -103,29 +107,33 @@ def train(
     Args:
         settings: All that decides the outcome, with the seed.
         files: What is read and written.
-        device: Where to train.
+        means: What the training may use.
         tracker: Takes losses, rates and throughput.
-        workers: Threads that read clips ahead; 0: each batch is read when it is needed.
 
     Raises:
         ValueError: If no clip can be used, or the loss is not finite.
     """
     training = settings.training
     torch.manual_seed(settings.seed)
-    model = _build_model(settings, files).to(device).train()
+    model = _build_model(settings, files).to(means.device).train()
     optimizer = build_optimizer(model, settings.optimizer, training=training)
-    dataset = _build_dataset(settings, files.index, pieces=model.pieces)
+    dataset = _build_dataset(settings, files.index, pieces=model.pieces, cache_mib=means.cache_mib)
     num_steps = _num_steps(training, clips=len(dataset))
     partial = PartialCheckpoint(files.checkpoint, made_with=_fingerprint(settings, files))
     rows = partial.load(model, optimizer)
 
-    stream = _endless_batches(dataset, settings, start=len(rows), workers=workers)
+    stream = _endless_batches(dataset, settings, start=len(rows), workers=means.workers)
     todo = range(len(rows) + 1, num_steps + 1)
     label = f"training {files.checkpoint.parent}"
     for step in track(todo, total=num_steps, label=label, unit="steps", start=len(rows)):
         began = time.monotonic()
         batch = next(stream)
-        factor = schedule_factor(step, num_steps=num_steps, warmup=settings.optimizer.warmup)
+        factor = schedule_factor(
+            step,
+            num_steps=num_steps,
+            warmup=settings.optimizer.warmup,
+            schedule=settings.optimizer.schedule,
+        )
         rate = set_rate(optimizer, factor)
         loss = step_loss(model, batch, settings.loss)
         _check_finite(loss, step=step, batch=batch)
@@ -136,13 +144,14 @@ def train(
         if step % TRACKED_STEPS == 0 or step == num_steps:
             per_second = len(batch.clip_ids) / (time.monotonic() - began)
             tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
-        if step % training.checkpoint_steps == 0 and step < num_steps:
+        if step % means.checkpoint_steps == 0 and step < num_steps:
             partial.save(model, optimizer, rows=rows)
+            tracker.flush()  # a job that goes on from here does not send these numbers again
     _write_outputs(model, settings, files, rows=rows)
     partial.remove()
 
 
-def _step(model: GramModel, optimizer: AdamW, *, clip_norm: float | None) -> None:
+def _step(model: GramModel, optimizer: Optimizer, *, clip_norm: float | None) -> None:
     """Clip the gradient, take the step, and keep the temperature above 0."""
     if clip_norm is not None:
         clip_grad_norm_(model.parameters(), clip_norm)
@@ -152,48 +161,84 @@ def _step(model: GramModel, optimizer: AdamW, *, clip_norm: float | None) -> Non
 
 
 def step_loss(model: GramModel, batch: Batch, config: LossConfig) -> StepLoss:
-    """Compute the loss of one batch: contrastive, and matching with hard negatives."""
+    """Compute the loss of one batch: contrastive, and matching with hard negatives.
+
+    With several ranks a batch is a rank's share, and partners come from those of all ranks.
+    """
     encodings = model.encode(batch)
-    contrast = {"volume": volume_contrastive_loss, "cosine": cosine_contrastive_loss}[config.kind]
+    contrast = {
+        "volume": volume_contrastive_loss,
+        "cosine": cosine_contrastive_loss,
+        "area": area_contrastive_loss,
+        "eigenvalue": eigenvalue_contrastive_loss,
+        "product": product_contrastive_loss,
+    }[config.kind]
     vectors_bkd, present_bk = stack_items(encodings.embeddings, model.modalities)
+    own = Tuples(encodings.embeddings.vectors[Modality.TEXT], vectors_bkd, present_bk)
     contrastive = contrast(
-        encodings.embeddings.vectors[Modality.TEXT],
-        vectors_bkd,
-        present_bk=present_bk,
+        own.anchors_nd,
+        own.vectors_nkd,
+        present_bk=own.present_nk,
         temperature=model.temperature,
         label_smoothing=config.label_smoothing,
+        gathered=_of_all_ranks(own, gathering=config.gather),
     )
     if (
         config.matching_weight == 0
-        or len(batch.clip_ids) == 1  # nothing wrong to draw
+        or contrastive.text_distance_bn.shape[1] == 1  # nothing wrong to draw
         or not torch.isfinite(contrastive.total)  # the caller stops
     ):
         return StepLoss(contrastive.total, contrastive, torch.zeros(()))
-    matching = _matching(model, encodings, contrastive.distance_bb, clips=config.matching_clips)
+    matching = _matching(model, encodings, contrastive, config=config)
     total = contrastive.total + config.matching_weight * matching
     return StepLoss(total, contrastive, matching)
 
 
+def _of_all_ranks(own: Tuples, *, gathering: Gathering) -> Tuples | None:
+    """Gather what the own texts and items are contrasted with; None: themselves."""
+    if gathering == "connected" and num_ranks() == 1:
+        return None
+    given = [own.anchors_nd, own.vectors_nkd]
+    if own.present_nk is not None:
+        given.append(own.present_nk)
+    anchors_nd, vectors_nkd, *present = gather(given, gathering=gathering)
+    first = own_rank() * len(own.anchors_nd)
+    return Tuples(anchors_nd, vectors_nkd, present[0] if present else None, first)
+
+
 def _matching(
-    model: GramModel, encodings: Encodings, distance_bb: Tensor, *, clips: int | None
+    model: GramModel, encodings: Encodings, contrastive: ContrastiveLoss, *, config: LossConfig
 ) -> Tensor:
     """Matching loss over three pairs a clip: right, wrong item, wrong text (released code).
 
-    Wrong partners are drawn from the whole batch, for the first ``clips`` of it or for all; the
-    order of a batch is random anyway.
+    Wrong partners are drawn from the batch of all ranks, for the first ``matching_clips`` of a
+    rank's or for all; the order of a batch is random anyway. Condition tokens are gathered with
+    gradient, as in the released code.
     """
-    temperature = float(model.temperature.detach())
-    wrong_item, wrong_text = draw_hard_negatives(distance_bb, temperature=temperature)
-    wrong_item, wrong_text = wrong_item[:clips], wrong_text[:clips]
-    own = torch.arange(len(wrong_item), device=wrong_item.device)
-    texts, items = torch.cat([own, own, wrong_text]), torch.cat([own, wrong_item, own])
-    captions = encodings.captions
-    logits = model.match(
-        Tokens(ids_bl=captions.ids_bl[texts], mask_bl=captions.mask_bl[texts]),
-        encodings.condition_bqd[items],
-        condition_mask_bq=encodings.condition_mask_bq[items],
+    captions, first = encodings.captions, own_rank() * len(contrastive.text_distance_bn)
+    used = {"all": model.modalities, "video_audio": (Modality.VIDEO, Modality.AUDIO)}
+    condition_nqd, mask_nq, ids_nl, mask_nl = gather(
+        (
+            *encodings.condition_of(used[config.matching_on]),
+            captions.ids_bl,
+            captions.mask_bl,
+        ),
+        gathering="connected",
     )
-    return matching_loss(logits, num_right=len(own))
+    wrong_item, wrong_text = draw_hard_negatives(
+        contrastive.text_distance_bn,
+        contrastive.item_distance_bn,
+        temperature=float(model.temperature.detach()),
+        first=first,
+    )
+    wrong_item, wrong_text = (wrong[: config.matching_clips] for wrong in (wrong_item, wrong_text))
+    texts, items = matching_rows(wrong_item, wrong_text, first=first)
+    logits = model.match(
+        Tokens(ids_bl=ids_nl[texts], mask_bl=mask_nl[texts]),
+        condition_nqd[items],
+        condition_mask_bq=mask_nq[items],
+    )
+    return matching_loss(logits, num_right=len(wrong_item))
 
 
 def _check_finite(loss: StepLoss, *, step: int, batch: Batch) -> None:
@@ -211,15 +256,19 @@ def _build_model(settings: TrainSettings, files: TrainingFiles) -> GramModel:
         settings.model,
         settings.inputs,
         pieces=start.pieces if start is not None else read_vocabulary(files.origin),
-        temperature=settings.loss.temperature,
     )
     if start is not None:
         fresh = model.take_weights(start)
         log.info("weights of %s; random: %s", files.start, ", ".join(fresh) or "none")
+    if settings.loss.temperature is not None:
+        with torch.no_grad():
+            model.temperature.fill_(settings.loss.temperature)
     return model
 
 
-def _build_dataset(settings: TrainSettings, index: Path, *, pieces: tuple[str, ...]) -> ClipDataset:
+def _build_dataset(
+    settings: TrainSettings, index: Path, *, pieces: tuple[str, ...], cache_mib: int
+) -> ClipDataset:
     modalities = settings.model.modalities
     selection = select_clips(
         read_index(index),
@@ -232,11 +281,12 @@ def _build_dataset(settings: TrainSettings, index: Path, *, pieces: tuple[str, .
         selection.rows,
         folder=index.parent,
         inputs=settings.inputs,
+        num_frames=settings.inputs.train_frames,
         modalities=modalities,
         pieces=WordPieces(pieces),
         is_training=True,
         seed=settings.seed,
-        cache_mib=settings.training.cache_mib,
+        cache_mib=cache_mib,
     )
 
 
@@ -309,5 +359,4 @@ def _write_outputs(
     write_text(
         files.checkpoint.with_suffix(".json"), json.dumps(described, indent=2, sort_keys=True)
     )
-    with atomic_path(files.checkpoint) as temporary:
-        torch.save(model.checkpoint(), temporary)
+    model.save(files.checkpoint)

@@ -14,3 +14,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write names and shapes of a checkpoint to tests/contract/checkpoint_keys.txt",
     )
+    parser.addoption(
+        "--write-encoder-keys",
+        action="store_true",
+        help="write names and shapes of the encoders' weights to tests/contract/encoder_keys.txt",
+    )

@@ -111,6 +111,17 @@ def test_architecture_lists_no_file_that_is_absent() -> None:
     assert absent == set()
 
 
+def test_architecture_lists_every_rule() -> None:
+    texts = [read(name) for name in FILES if name.endswith(".smk") or name == "Snakefile"]
+    rules = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    (table,) = re.findall(
+        r"^\| rule \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", read("ARCHITECTURE.md"), re.MULTILINE
+    )
+    listed = re.findall(r"^\| (\w+) \|", table, re.MULTILINE)
+    assert len(listed) >= 17
+    assert sorted(listed) == sorted(rules)
+
+
 @pytest.mark.parametrize("name", CODE)
 def test_a_file_can_be_read_whole(name: str) -> None:
     assert len(read(name).splitlines()) <= MAX_FILE_LINES

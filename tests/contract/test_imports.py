@@ -41,6 +41,7 @@ def test_importing_the_package_does_not_load(package: str) -> None:
         "gram.config",
         "gram.stages",
         "gram.workflow",
+        "gram.tracking",
         "gram.data.media_files",
         "gram.data.generate",
         "gram.data.probe",

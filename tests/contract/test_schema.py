@@ -43,7 +43,7 @@ def test_the_demo_fits_the_schema() -> None:
         ({"los": {}}, "'los' was unexpected"),
         ({"targets": []}, "should be non-empty"),
         ({"extraction": {"short_side": "large"}}, "'large' is not of type 'integer'"),
-        ({"runs": {"gram_tv": {"loss": {"kind": "area"}}}}, "'area' is not one of"),
+        ({"runs": {"gram_tv": {"loss": {"kind": "length"}}}}, "'length' is not one of"),
     ],
     ids=["section", "targets", "type", "choice"],
 )
@@ -51,6 +51,10 @@ def test_what_is_wrong_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(WorkflowError) as error:
         check(merged(read("config.yaml"), change))
     assert message in str(error.value)
+
+
+def test_a_run_that_changes_nothing_may_be_null() -> None:
+    check(merged(read("config.yaml"), {"runs": {"as_the_defaults": None}}))
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "demo.yaml"])

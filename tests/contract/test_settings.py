@@ -53,7 +53,7 @@ RULES = rules_with_settings()
 
 
 def test_rules_are_found() -> None:
-    assert len(RULES) >= 16
+    assert len(RULES) >= 15
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -27,8 +27,8 @@ RUNS = ("cosine_tvasd", *VOLUMES)
 TRACKED = {
     "pretrain_model aligned",
     *(f"pretrain_model {run}" for run in RUNS),
-    *(f"finetune_model toys {run}" for run in RUNS),
-    *(f"score_retrieval toys {run}" for run in RUNS),
+    *(f"finetune_model {run} toys" for run in RUNS),
+    *(f"score_retrieval {run} toys" for run in RUNS),
     "make_table demo",
 }
 

@@ -1,47 +1,51 @@
-"""Numbers that the published code gave, recorded as tensors: read if they are there.
+"""Recordings of the published code, and the tiny model that they are of."""
 
-They are looked for in the folder that GRAM_GOLDEN_DIR names, then in ``tests/data/golden``, then
-in a folder ``shared/golden`` beside the repository.
-"""
-
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-from safetensors.torch import load_file
-from torch import Tensor
+import torch
 
-ROOT = Path(__file__).parents[2]
+from gram.data.vocabulary import read_vocabulary
+from gram.model import GramModel
+from gram.types import ITEM_MODALITIES, Modality
+from tests.golden.recording import FOLDER, Golden, read
+from tests.golden.tiny_gram import build_model
 
-
-@dataclass(frozen=True, kw_only=True)
-class Golden:
-    """One recording: what it says of itself, and its tensors by name."""
-
-    facts: dict[str, Any]
-    tensors: dict[str, Tensor]
+PARTS = ("03_eva_clip", "03_beats", "03_bert")
 
 
-def folder() -> Path | None:
-    if named := os.environ.get("GRAM_GOLDEN_DIR"):
-        return Path(named)
-    places = (ROOT / "tests" / "data" / "golden", ROOT.parent / "shared" / "golden")
-    return next((place for place in places if place.is_dir()), None)
+@pytest.fixture(scope="session")
+def golden_folder() -> Path:
+    """Give the folder of the recordings."""
+    return FOLDER
 
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Golden]:
-    """Give a function that reads a recording by its name, or skips the test."""
-    place = folder()
+    """Give a function that reads a recording by its name, each once."""
+    return cache(read)
 
-    def read(name: str) -> Golden:
-        if place is None or not (place / f"{name}.safetensors").is_file():
-            pytest.skip(f"no recording {name} in {place or 'any folder'}; set GRAM_GOLDEN_DIR")
-        facts = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
-        return Golden(facts=facts, tensors=load_file(place / f"{name}.safetensors"))
 
-    return read
+@pytest.fixture(scope="session")
+def tiny_gram(golden: Callable[[str], Golden], golden_folder: Path) -> Callable[..., GramModel]:
+    """Give a function that builds our model of the recorded sizes, with random weights."""
+    state = golden("04_gram_state")
+    parts = {name: golden(name).facts for name in PARTS}
+    pieces = read_vocabulary(golden_folder / "04_vocab.txt")
+
+    def of(modalities: tuple[Modality, ...] = ITEM_MODALITIES) -> GramModel:
+        return build_model(state.tensors, state.facts, parts, modalities=modalities, pieces=pieces)
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def released_checkpoint(
+    golden: Callable[[str], Golden], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Give the recorded weights as a file of the released code."""
+    path = tmp_path_factory.mktemp("released") / "model_step_1.pt"
+    torch.save(golden("04_gram_state").tensors, path)
+    return path

@@ -1,104 +1,57 @@
-"""Losses that the published code gave, from its features and logits."""
+"""All that the published code gave of its losses: one test a recorded tensor.
+
+Cases of several ranks are computed by as many processes that talk to each other. Wrong partners
+are drawn by torch's generator, seeded as the recording was: with its seed, plus 100 times the
+number of vectors, plus the rank; what follows from them takes the recorded ones.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
-from gram.losses import ContrastiveLoss, matching_loss, volume_contrastive_loss
+from tests.golden.published import CASE, Tensors, case_of, given_of, is_same, loss_parts
+from tests.golden.recording import facts_of
+from tests.ranks import run_ranks
 
-CASES = [
-    (f"w1.r0.k{count}.temp{number}", count, temperature)
-    for count in (3, 4, 5)
-    for number, temperature in ((0, 0.07), (1, 0.2))
-]
-NAMES = ("in.feat_v", "in.feat_a", "in.feat_s", "in.feat_d")
-
-Tensors = dict[str, Tensor]
+NAMES = [name for name in facts_of("02_losses").get("tensors", {}) if case_of(name) is not None]
 
 
-@pytest.fixture
-def recorded(golden: Callable[[str], Any]) -> Tensors:
-    tensors: Tensors = golden("02_losses").tensors
-    return tensors
+@pytest.fixture(scope="session")
+def given(golden: Callable[[str], Any]) -> dict[str, Any]:
+    return given_of(golden)
 
 
-def contrast(
-    recorded: Tensors, count: int, *, temperature: Tensor | float
-) -> tuple[ContrastiveLoss, Tensor, Tensor]:
-    """Give the loss of the first vectors, and the texts and items that it was computed of."""
-    anchors_bd = recorded["in.feat_t"].clone().requires_grad_()
-    vectors = [recorded[name] for name in NAMES[: count - 1]]
-    vectors_bkd = torch.stack(vectors, dim=1).requires_grad_()
-    loss = volume_contrastive_loss(
-        anchors_bd,
-        vectors_bkd,
-        present_bk=None,
-        temperature=temperature,
-        label_smoothing=0.1,
-    )
-    return loss, anchors_bd, vectors_bkd
+@pytest.fixture(scope="session")
+def computed(given: dict[str, Any]) -> Tensors:
+    """Give our numbers of all cases of all ranks."""
+    parts: Tensors = {}
+    for ranks in sorted({int(CASE.match(name)[1]) for name in NAMES}):  # type: ignore[index]
+        cases = [case for case in map(case_of, NAMES) if case is not None]
+        keys = sorted({case.name for case in cases if (case.ranks, case.rank) == (ranks, 0)})
+        alone = ranks == 1
+        for one in (
+            [all_parts(given, keys)] if alone else run_ranks(all_parts, given, keys, ranks=ranks)
+        ):
+            parts |= one
+    return parts
 
 
-@pytest.mark.parametrize(("name", "count", "temperature"), CASES)
-def test_the_volume_loss_is_the_published_one(
-    recorded: Tensors, name: str, count: int, temperature: float
+def all_parts(given: dict[str, Any], keys: list[str]) -> Tensors:
+    parts: Tensors = {}
+    for key in keys:
+        parts |= loss_parts(given, key)
+    return parts
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_what_the_published_code_gave(
+    given: dict[str, Any], computed: Tensors, name: str
 ) -> None:
-    loss, _, _ = contrast(recorded, count, temperature=temperature)
-    expected = [recorded[f"{name}.{part}"] for part in ("ce_d2a", "ce_a2d", "loss_area")]
-    given = [loss.text_to_item, loss.item_to_text, loss.total]
-    torch.testing.assert_close(torch.stack(given), torch.stack(expected), rtol=1e-5, atol=1e-5)
+    expected: Tensor = given["tensors"][name]
+    assert is_same(computed[name], expected, name), (computed[name], expected)
 
 
-@pytest.mark.parametrize(("name", "count", "temperature"), CASES)
-def test_what_is_compared_is_what_was_published(
-    recorded: Tensors, name: str, count: int, temperature: float
-) -> None:
-    loss, _, _ = contrast(recorded, count, temperature=temperature)
-    torch.testing.assert_close(
-        -loss.distance_bb / temperature, recorded[f"{name}.logits_d2a"], rtol=1e-5, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize(("name", "count", "temperature"), CASES)
-def test_texts_learn_from_their_direction_as_published(
-    recorded: Tensors, name: str, count: int, temperature: float
-) -> None:
-    loss, anchors_bd, _ = contrast(recorded, count, temperature=temperature)
-    (gradient_bd,) = torch.autograd.grad(loss.text_to_item / 2, anchors_bd)
-    torch.testing.assert_close(
-        gradient_bd, recorded[f"{name}.grad_area.feat_t"], rtol=1e-4, atol=1e-6
-    )
-
-
-@pytest.mark.parametrize(("name", "count", "temperature"), CASES)
-def test_items_learn_from_their_direction_as_published(
-    recorded: Tensors, name: str, count: int, temperature: float
-) -> None:
-    loss, _, vectors_bkd = contrast(recorded, count, temperature=temperature)
-    (gradient_bkd,) = torch.autograd.grad(loss.item_to_text / 2, vectors_bkd)
-    expected = [recorded[f"{name}.grad_area.feat_{one}"] for one in "vasd"[: count - 1]]
-    torch.testing.assert_close(gradient_bkd, torch.stack(expected, dim=1), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize(("name", "count", "temperature"), CASES)
-def test_the_temperature_learns_as_published(
-    recorded: Tensors, name: str, count: int, temperature: float
-) -> None:
-    learned = torch.tensor(temperature, requires_grad=True)
-    loss, _, _ = contrast(recorded, count, temperature=learned)
-    (gradient,) = torch.autograd.grad(loss.total, learned)
-    torch.testing.assert_close(
-        gradient, recorded[f"{name}.grad_area.contra_temp"], rtol=1e-4, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize(("name", "count", "temperature"), CASES)
-def test_the_matching_loss_is_the_published_one(
-    recorded: Tensors, name: str, count: int, temperature: float
-) -> None:
-    logits = recorded[f"{name}.itm_logits"]
-    loss = matching_loss(logits, num_right=len(logits) // 3)
-    torch.testing.assert_close(loss, recorded[f"{name}.itm_ce_unweighted"], rtol=1e-5, atol=1e-5)
+def test_the_recording_holds_one_rank_and_two(given: dict[str, Any]) -> None:
+    assert {case.ranks for case in map(case_of, NAMES) if case is not None} == {1, 2}

@@ -34,7 +34,6 @@ PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{i}" for i in ra
 INPUTS = InputsConfig(
     image_pixels=16,
     train_frames=2,
-    test_frames=3,
     mel_bins=16,
     audio_frames=32,
     audio_clips=2,
@@ -115,7 +114,20 @@ def _make_model_config(
         modalities=tuple(modalities),
         embedding_width=8,
         vision=VisionConfig(patch=8, width=16, depth=2, heads=2, mlp_width=32, drop_path=dropout),
-        audio=AudioConfig(patch=16, width=24, depth=1, heads=2, mlp_width=32, dropout=dropout),
+        audio=AudioConfig(
+            patch=16,
+            patch_width=20,
+            width=24,
+            depth=1,
+            heads=2,
+            mlp_width=32,
+            dropout=dropout,
+            layer_drop=dropout,
+            position_kernel=4,
+            position_groups=4,
+            buckets=8,
+            max_distance=8,
+        ),
         text=TextConfig(width=32, depth=1, heads=2, mlp_width=48, dropout=dropout),
     )
 

@@ -1,11 +1,13 @@
+import errno
 import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from gram.files import atomic_path, sha256_of, write_text
+from gram.files import DiskFullError, atomic_path, full_disk_explained, sha256_of, write_text
 
 
 def write(path: Path, text: str) -> None:
@@ -113,3 +115,84 @@ def test_a_text_is_utf8(tmp_path: Path) -> None:
 def test_the_digest_is_that_of_the_content(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+# --- a full disk ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
+def test_a_full_disk_is_explained(tmp_path: Path, number: int) -> None:
+    words = rf"no space to write in {tmp_path}: \d+ MiB are free on its disk, .* and run again"
+    with pytest.raises(DiskFullError, match=words), full_disk_explained(tmp_path):
+        raise OSError(number, "full")
+
+
+def test_a_folder_that_is_not_there_yet_is_looked_for_above(tmp_path: Path) -> None:
+    folder, words = tmp_path / "not" / "yet", rf"write in {tmp_path}: "
+    with pytest.raises(DiskFullError, match=words), full_disk_explained(folder):
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_the_first_explanation_counts(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    with (
+        pytest.raises(DiskFullError, match="inner"),
+        full_disk_explained(tmp_path),
+        full_disk_explained(inner),
+    ):
+        raise OSError(errno.ENOSPC, "full")
+
+
+def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError, match="no"), full_disk_explained(tmp_path):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def write_on(path: Path, error: Exception) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise error
+
+
+def test_every_writer_explains_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError, match=rf"no space to write in {tmp_path / 'b'}: "):
+        write_on(tmp_path / "b" / "a.txt", OSError(errno.ENOSPC, "full"))
+
+
+def test_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError):
+        write_on(tmp_path / "a.txt", OSError(errno.ENOSPC, "full"))
+    assert names(tmp_path) == []
+
+
+WITHOUT_NUMBER = [
+    OSError("1000000 requested and 8176 written"),
+    RuntimeError("unexpected pos 576 vs 534"),
+]
+
+
+@pytest.mark.parametrize("error", WITHOUT_NUMBER, ids=["numpy", "torch"])
+def test_an_error_without_a_number_counts_as_a_full_disk_where_nothing_is_free(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(DiskFullError, match="0 MiB are free on its disk"):
+        write_on(tmp_path / "a.txt", error)
+
+
+@pytest.mark.parametrize("error", WITHOUT_NUMBER, ids=["numpy", "torch"])
+def test_an_error_without_a_number_stays_as_it_is_where_there_is_room(
+    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**40))
+    with pytest.raises(type(error), match=str(error)):
+        write_on(tmp_path / "a.txt", error)
+
+
+def test_what_a_user_can_mend_is_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(ValueError, match="no clip"):
+        write_on(tmp_path / "a.txt", ValueError("no clip"))

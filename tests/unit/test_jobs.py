@@ -148,3 +148,29 @@ def test_one_split_that_was_trained_on_twice_is_named_once() -> None:
     assert seen(read({"benchmarks": {"toys": {"finetune": {"split": "pretrain"}}}})) == (
         "pretrain",
     )
+
+
+# --- parts of sections ------------------------------------------------------------------------
+
+
+def test_the_line_that_the_report_shows_by_default_may_be_written_out() -> None:
+    row = read().showcase.model_dump()
+    names = ("report", "tables", "showcase")
+    written = read({"report": {"showcase": row}})
+    assert job_settings(written, names, {}) == job_settings(read(), names, {})
+
+
+def test_another_line_in_detail_changes_the_report_s_job() -> None:
+    other = read({"report": {"showcase": {"run": "volume_tv", "benchmark": "toys"}}})
+    names = ("report", "tables", "showcase")
+    assert job_settings(other, names, {}) != job_settings(read(), names, {})
+
+
+@pytest.mark.parametrize(
+    ("overlay", "is_read"),
+    [({"frames_per_clip": 5}, True), ({"short_side": 32}, True), ({"jpeg_quality": 70}, False)],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_depth_reads_what_pictures_there_are(overlay: dict[str, int], *, is_read: bool) -> None:
+    settings = job_settings(read({"extraction": overlay}), ["pictures"], {})
+    assert (settings != job_settings(read(), ["pictures"], {})) == is_read

@@ -1,4 +1,4 @@
-"""The losses, against loops in numpy, and their properties."""
+"""The contrastive losses, against loops in numpy, and their properties."""
 
 import math
 from collections.abc import Callable
@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from gram.losses import (
+    EIGENVALUE_TEMPERATURE,
     ContrastiveLoss,
+    area_contrastive_loss,
     cosine_contrastive_loss,
-    draw_hard_negatives,
-    matching_loss,
+    eigenvalue_contrastive_loss,
+    product_contrastive_loss,
     stack_items,
     volume_contrastive_loss,
 )
@@ -23,7 +25,18 @@ from gram.types import Embeddings, Modality
 Floats = NDArray[np.float64]
 Loss = Callable[..., ContrastiveLoss]
 
-BOTH = pytest.mark.parametrize("loss", [volume_contrastive_loss, cosine_contrastive_loss])
+ANY_COUNT = {
+    "volume": volume_contrastive_loss,
+    "cosine": cosine_contrastive_loss,
+    "eigenvalue": eigenvalue_contrastive_loss,
+    "product": product_contrastive_loss,
+}
+EVERY = pytest.mark.parametrize(
+    "loss",
+    [*ANY_COUNT.values(), area_contrastive_loss],
+    ids=[*ANY_COUNT, "area"],
+)
+MASKABLE = pytest.mark.parametrize("loss", ANY_COUNT.values(), ids=ANY_COUNT)
 COUNTS = pytest.mark.parametrize("count", [1, 2, 3, 4], ids=lambda count: f"text_and_{count}")
 
 
@@ -141,7 +154,7 @@ def test_the_cosine_distance_is_one_minus_the_mean_over_what_an_item_has() -> No
     expected = 1 - torch.stack(
         [cosine_bbk[:, 0].mean(dim=-1), cosine_bbk[:, 1, 0], cosine_bbk[:, 2].mean(dim=-1)], dim=1
     )
-    torch.testing.assert_close(loss.distance_bb.double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loss.text_distance_bn.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_cosine_loss_says_when_nothing_can_be_contrasted() -> None:
@@ -152,10 +165,118 @@ def test_the_cosine_loss_says_when_nothing_can_be_contrasted() -> None:
         )
 
 
-# --- both -------------------------------------------------------------------------------------
+# --- product ----------------------------------------------------------------------------------
 
 
-@BOTH
+@COUNTS
+def test_the_product_loss_is_the_cross_entropy_of_products(count: int) -> None:
+    anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, count, 16, seed=2)
+    distances = np.zeros((6, 6))
+    for i, text in enumerate(anchors_bd.tolist()):
+        for j, item in enumerate(vectors_bkd.tolist()):
+            entries = zip(text, *item, strict=True)
+            distances[i, j] = -sum(math.prod(entry) for entry in entries)
+    loss = product_contrastive_loss(
+        anchors_bd, vectors_bkd, present_bk=None, temperature=0.07, label_smoothing=0.1
+    )
+    expected = [
+        looped_cross_entropy(matrix, temperature=0.07, smoothing=0.1)
+        for matrix in (distances, distances.T)
+    ]
+    assert [float(loss.text_to_item), float(loss.item_to_text)] == pytest.approx(expected)
+
+
+# --- area -------------------------------------------------------------------------------------
+
+
+def test_the_area_loss_is_the_cross_entropy_of_areas() -> None:
+    anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, 2, 16, seed=2)
+    areas = np.zeros((6, 6))
+    for i, text in enumerate(anchors_bd.numpy()):
+        for j, (video, audio) in enumerate(vectors_bkd.numpy()):
+            sides = [np.linalg.norm(text - video), np.linalg.norm(text - audio)]
+            sides.append(np.linalg.norm(video - audio))
+            half = sum(sides) / 2
+            areas[i, j] = math.sqrt(half * math.prod(half - side for side in sides))
+    loss = area_contrastive_loss(
+        anchors_bd, vectors_bkd, present_bk=None, temperature=0.07, label_smoothing=0.1
+    )
+    expected = [
+        looped_cross_entropy(matrix, temperature=0.07, smoothing=0.1) for matrix in (areas, areas.T)
+    ]
+    assert [float(loss.text_to_item), float(loss.item_to_text)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_area_loss_says_that_it_needs_two_modalities(count: int) -> None:
+    with pytest.raises(ValueError, match=f"a text and two vectors, found {count} vectors; use two"):
+        area_contrastive_loss(unit(3, 8), unit(3, count, 8), present_bk=None, temperature=0.07)
+
+
+def test_the_area_loss_says_that_nothing_may_be_missing() -> None:
+    present_bk = torch.tensor([[True, True], [True, False], [False, True]])
+    with pytest.raises(ValueError, match="found 2 items that lack one; leave them out"):
+        area_contrastive_loss(unit(3, 8), unit(3, 2, 8), present_bk=present_bk, temperature=0.07)
+
+
+# --- eigenvalue -------------------------------------------------------------------------------
+
+
+def looped_spectra(anchors_bd: Tensor, vectors_bkd: Tensor) -> tuple[list[Floats], list[Floats]]:
+    """Give each tuple's singular values and leading direction, on the side of its sum."""
+    values, directions = [], []
+    for text, item in zip(anchors_bd.numpy(), vectors_bkd.numpy(), strict=True):
+        rows = np.stack([text, *item])
+        _, singular, right = np.linalg.svd(rows, full_matrices=False)
+        values.append(singular)
+        directions.append(right[0] * np.sign(right[0] @ rows.sum(axis=0)))
+    return values, directions
+
+
+@COUNTS
+def test_the_alignment_is_the_softmax_over_singular_values(count: int) -> None:
+    anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, count, 16, seed=2)
+    values, _ = looped_spectra(anchors_bd, vectors_bkd)
+    expected = []
+    for singular in values:
+        odds = [math.exp(value / EIGENVALUE_TEMPERATURE) for value in singular]
+        expected.append(-math.log(odds[0] / sum(odds)))
+    loss = eigenvalue_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    assert float(loss.alignment) == pytest.approx(sum(expected) / 6)
+
+
+@COUNTS
+def test_the_contrast_of_the_eigenvalue_loss_is_that_of_leading_directions(count: int) -> None:
+    anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, count, 16, seed=2)
+    _, directions = looped_spectra(anchors_bd, vectors_bkd)
+    distances = -np.array([[one @ other for other in directions] for one in directions])
+    expected = looped_cross_entropy(distances, temperature=0.07, smoothing=0.0)
+    loss = eigenvalue_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    assert [float(loss.text_to_item), float(loss.item_to_text)] == pytest.approx([expected] * 2)
+
+
+def test_aligned_tuples_have_no_alignment_left_to_learn() -> None:
+    anchors_bd = unit(4, 16, seed=1)
+    vectors_bkd = anchors_bd.unsqueeze(1).repeat(1, 2, 1)
+    loss = eigenvalue_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    assert float(loss.alignment) < 1e-10
+
+
+def test_the_alignment_does_not_move_the_temperature() -> None:
+    temperature = torch.tensor(0.07, requires_grad=True)
+    loss = eigenvalue_contrastive_loss(
+        unit(4, 16, seed=1).requires_grad_(),
+        unit(4, 2, 16, seed=2),
+        present_bk=None,
+        temperature=temperature,
+    )
+    assert torch.autograd.grad(loss.alignment, temperature, allow_unused=True) == (None,)
+
+
+# --- every loss -------------------------------------------------------------------------------
+
+
+@MASKABLE
 @pytest.mark.parametrize("order", [(0, 2, 1, 3), (3, 2, 1, 0), (1, 3, 0, 2)], ids=str)
 def test_the_order_of_modalities_does_not_matter(loss: Loss, order: tuple[int, ...]) -> None:
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, 4, 16, seed=2)
@@ -167,7 +288,7 @@ def test_the_order_of_modalities_does_not_matter(loss: Loss, order: tuple[int, .
     assert float(permuted.total) == pytest.approx(float(straight.total), rel=1e-6)
 
 
-@BOTH
+@EVERY
 def test_the_order_of_the_batch_does_not_matter(loss: Loss) -> None:
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, 2, 16, seed=2)
     straight = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
@@ -175,15 +296,23 @@ def test_the_order_of_the_batch_does_not_matter(loss: Loss) -> None:
     assert float(turned.total) == pytest.approx(float(straight.total), rel=1e-6)
 
 
-@BOTH
-def test_the_total_is_the_mean_of_both_directions(loss: Loss) -> None:
+@EVERY
+def test_the_total_is_the_mean_of_both_directions_and_the_alignment(loss: Loss) -> None:
     parts = loss(unit(6, 16, seed=1), unit(6, 2, 16, seed=2), present_bk=None, temperature=0.07)
     assert float(parts.total) == pytest.approx(
-        (float(parts.text_to_item) + float(parts.item_to_text)) / 2
+        (float(parts.text_to_item) + float(parts.item_to_text)) / 2 + float(parts.alignment)
     )
 
 
-@BOTH
+@pytest.mark.parametrize(
+    "loss",
+    [
+        volume_contrastive_loss,
+        cosine_contrastive_loss,
+        eigenvalue_contrastive_loss,
+        area_contrastive_loss,
+    ],
+)
 def test_agreeing_items_lose_less_than_random_ones(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1)
     agreeing_bkd = normalize(anchors_bd.unsqueeze(1) + 0.3 * unit(6, 2, 16, seed=2), dim=-1)
@@ -192,125 +321,50 @@ def test_agreeing_items_lose_less_than_random_ones(loss: Loss) -> None:
     assert float(agreeing.total) < float(random.total)
 
 
-@BOTH
+@EVERY
 def test_what_was_compared_carries_no_gradient(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1).requires_grad_()
     parts = loss(anchors_bd, unit(6, 2, 16, seed=2), present_bk=None, temperature=0.07)
-    assert parts.distance_bb.shape == (6, 6)
-    assert not parts.distance_bb.requires_grad
+    assert parts.text_distance_bn.shape == parts.item_distance_bn.shape == (6, 6)
+    assert not parts.text_distance_bn.requires_grad
+    assert not parts.item_distance_bn.requires_grad
 
 
-@BOTH
+@EVERY
 def test_texts_items_and_temperature_learn(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1).requires_grad_()
-    vectors_bkd = unit(6, 3, 16, seed=2).requires_grad_()
+    vectors_bkd = unit(6, 2, 16, seed=2).requires_grad_()
     temperature = torch.tensor(0.07, requires_grad=True)
     total = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=temperature).total
     gradients = torch.autograd.grad(total, (anchors_bd, vectors_bkd, temperature))
     assert all(gradient.abs().min() > 0 for gradient in gradients)
 
 
-@BOTH
+@EVERY
 def test_duplicated_modalities_have_finite_gradients(loss: Loss) -> None:
     anchors_bd = unit(4, 16, dtype=torch.float32).requires_grad_()
-    vectors_bkd = anchors_bd.detach().unsqueeze(1).repeat(1, 3, 1).requires_grad_()
+    vectors_bkd = anchors_bd.detach().unsqueeze(1).repeat(1, 2, 1).requires_grad_()
     total = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07).total
     gradients = torch.autograd.grad(total, (anchors_bd, vectors_bkd))
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
-@BOTH
+@EVERY
 def test_autocast_changes_no_loss(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1, dtype=torch.float32)
-    vectors_bkd = unit(6, 3, 16, seed=2, dtype=torch.float32)
+    vectors_bkd = unit(6, 2, 16, seed=2, dtype=torch.float32)
     plain = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
     assert float(cast.total) == float(plain.total)
 
 
-@BOTH
+@EVERY
 def test_half_precision_vectors_give_a_float32_loss(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1, dtype=torch.bfloat16)
-    vectors_bkd = unit(6, 3, 16, seed=2, dtype=torch.bfloat16)
+    vectors_bkd = unit(6, 2, 16, seed=2, dtype=torch.bfloat16)
     parts = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
     assert parts.total.dtype == torch.float32
-
-
-# --- matching ---------------------------------------------------------------------------------
-
-
-def test_no_one_draws_the_own_partner() -> None:
-    torch.manual_seed(0)
-    distance_bb = 1 - torch.eye(8)
-    drawn = [torch.stack(draw_hard_negatives(distance_bb, temperature=1e-3)) for _ in range(300)]
-    assert not (torch.stack(drawn) == torch.arange(8)).any()
-
-
-def test_a_batch_of_two_draws_the_other_one() -> None:
-    items, texts = draw_hard_negatives(torch.rand(2, 2), temperature=0.07)
-    assert (items.tolist(), texts.tolist()) == ([1, 0], [1, 0])
-
-
-def test_a_text_draws_the_item_that_is_near_to_it() -> None:
-    torch.manual_seed(0)
-    distance_bb = torch.ones(6, 6)
-    distance_bb[0, 4] = 0
-    items = [int(draw_hard_negatives(distance_bb, temperature=0.02)[0][0]) for _ in range(50)]
-    assert items.count(4) >= 48
-
-
-def test_an_item_draws_the_text_that_is_near_to_it() -> None:
-    torch.manual_seed(0)
-    distance_bb = torch.ones(6, 6)
-    distance_bb[0, 4] = 0
-    texts = [int(draw_hard_negatives(distance_bb, temperature=0.02)[1][4]) for _ in range(50)]
-    assert texts.count(0) >= 48
-
-
-def test_the_chances_of_negatives_are_their_softmax() -> None:
-    torch.manual_seed(0)
-    distance_bb = torch.tensor([[0.0, 0.1, 0.2], [0.3, 0.0, 0.3], [0.3, 0.3, 0.0]])
-    drawn = [int(draw_hard_negatives(distance_bb, temperature=0.1)[0][0]) for _ in range(1000)]
-    near, far = math.exp(-1), math.exp(-2)
-    assert drawn.count(1) / 1000 == pytest.approx(near / (near + far), abs=0.05)
-
-
-def test_a_far_negative_is_drawn_now_and_then() -> None:
-    torch.manual_seed(0)
-    distance_bb = torch.tensor([[0.0, 5.0, 5.0], [9.0, 0.0, 9.0], [9.0, 9.0, 0.0]])
-    drawn = {int(draw_hard_negatives(distance_bb, temperature=0.01)[0][0]) for _ in range(100)}
-    assert drawn == {1, 2}
-
-
-def test_the_same_seed_draws_the_same_negatives() -> None:
-    distance_bb = torch.rand(16, 16, generator=torch.Generator().manual_seed(1))
-    torch.manual_seed(5)
-    first = draw_hard_negatives(distance_bb, temperature=0.07)
-    torch.manual_seed(5)
-    again = draw_hard_negatives(distance_bb, temperature=0.07)
-    assert torch.stack(first).tolist() == torch.stack(again).tolist()
-
-
-def test_one_item_has_no_wrong_partner() -> None:
-    with pytest.raises(ValueError, match="hard negatives need a batch of two items or more, got 1"):
-        draw_hard_negatives(torch.zeros(1, 1), temperature=0.07)
-
-
-def test_the_matching_loss_is_the_cross_entropy_of_right_and_wrong_pairs() -> None:
-    logits = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
-    expected = []
-    for pair, (no_match, match) in enumerate(logits.double().tolist()):
-        right = match if pair < 2 else no_match
-        expected.append(-math.log(math.exp(right) / (math.exp(no_match) + math.exp(match))))
-    loss = matching_loss(logits, num_right=2)
-    assert float(loss) == pytest.approx(sum(expected) / 6, rel=1e-6)
-
-
-def test_the_matching_loss_is_float32_for_half_precision_logits() -> None:
-    assert matching_loss(torch.zeros(6, 2, dtype=torch.bfloat16), num_right=2).dtype == (
-        torch.float32
-    )
 
 
 # --- stacking ---------------------------------------------------------------------------------

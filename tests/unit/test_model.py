@@ -1,6 +1,5 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +25,10 @@ SUBSETS = pytest.mark.parametrize(
 @torch.no_grad()
 def encode(model: GramModel, batch: Batch) -> Encodings:
     return model.encode(batch)
+
+
+def condition(encodings: Encodings) -> tuple[Tensor, Tensor]:
+    return encodings.condition_of(tuple(encodings.condition))
 
 
 # --- embeddings -------------------------------------------------------------------------------
@@ -115,7 +118,7 @@ def test_presence_is_passed_on(make_model: MakeModel, make_batch: MakeBatch) -> 
 
 def test_any_number_of_frames_can_be_embedded(make_model: MakeModel, make_batch: MakeBatch) -> None:
     encodings = encode(make_model(), make_batch(frames=5))
-    assert torch.isfinite(encodings.condition_bqd).all()
+    assert torch.isfinite(condition(encodings)[0]).all()
 
 
 @pytest.mark.parametrize("name", ITEM_MODALITIES)
@@ -148,12 +151,9 @@ def test_encoders_that_no_modality_needs_are_not_built(
 
 
 def match(model: GramModel, encodings: Encodings) -> Tensor:
+    condition_bqd, mask_bq = condition(encodings)
     with torch.no_grad():
-        return model.match(
-            encodings.captions,
-            encodings.condition_bqd,
-            condition_mask_bq=encodings.condition_mask_bq,
-        )
+        return model.match(encodings.captions, condition_bqd, condition_mask_bq=mask_bq)
 
 
 def test_the_matching_head_gives_two_logits_a_pair(
@@ -168,9 +168,48 @@ def test_the_condition_holds_all_tokens_of_all_modalities(
 ) -> None:
     video = depth = 2 * (1 + 4)  # frames, each with a class token and four patches
     audio, subtitle = 2 * 2, 9  # slices with two patches; word pieces
+    condition_bqd, mask_bq = condition(encode(make_model(), make_batch(3)))
+    assert condition_bqd.shape[1] == video + audio + subtitle + depth
+    assert mask_bq.shape == condition_bqd.shape[:2]
+
+
+def test_the_same_frames_and_depth_maps_have_the_same_condition(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    batch = make_batch()
+    assert batch.depth_bfchw is not None
+    same = replace(batch, video_bfchw=batch.depth_bfchw.expand(-1, -1, 3, -1, -1))
+    encodings = encode(make_model(), same)
+    assert torch.equal(encodings.condition[VIDEO], encodings.condition[DEPTH])
+
+
+def test_the_tokens_of_some_modalities_can_be_taken(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    encodings = encode(make_model(), make_batch(3, present={AUDIO: [True, False, True]}))
+    video, audio = (encodings.condition[name].shape[1] for name in (VIDEO, AUDIO))
+    tokens_bqd, mask_bq = encodings.condition_of((VIDEO, AUDIO))
+    assert torch.equal(tokens_bqd, condition(encodings)[0][:, : video + audio])
+    assert mask_bq.sum(dim=1).tolist() == [video + audio, video, video + audio]
+
+
+def test_tokens_stand_in_the_order_of_the_model(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
     encodings = encode(make_model(), make_batch(3))
-    assert encodings.condition_bqd.shape[1] == video + audio + subtitle + depth
-    assert encodings.condition_mask_bq.shape == encodings.condition_bqd.shape[:2]
+    one, other = (
+        encodings.condition_of((DEPTH, SUBTITLE)),
+        encodings.condition_of((SUBTITLE, DEPTH)),
+    )
+    assert torch.equal(one[0], other[0])
+
+
+def test_tokens_of_modalities_that_are_not_there_are_asked_for_in_vain(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    encodings = encode(make_model((SUBTITLE,)), make_batch(3))
+    with pytest.raises(ValueError, match="tokens of video or audio; this model has those of subti"):
+        encodings.condition_of((VIDEO, AUDIO))
 
 
 def test_matching_does_not_read_a_modality_that_is_missing(
@@ -196,142 +235,6 @@ def test_matching_reads_each_modality(
     assert not torch.allclose(there, absent, atol=1e-5)
 
 
-# --- checkpoints ------------------------------------------------------------------------------
-
-
-def save(model: GramModel, path: Path) -> Path:
-    torch.save(model.checkpoint(), path)
-    return path
-
-
-@SUBSETS
-def test_a_saved_model_embeds_as_before(
-    make_model: MakeModel, make_batch: MakeBatch, tmp_path: Path, modalities: Sequence[Modality]
-) -> None:
-    model, batch = make_model(modalities), make_batch(modalities=modalities)
-    loaded = GramModel.load(save(model, tmp_path / "last.pt"))
-    before, after = (encode(one, batch).embeddings.vectors for one in (model, loaded))
-    assert all(torch.equal(after[name], before[name]) for name in before)
-
-
-def test_a_loaded_model_knows_its_settings(make_model: MakeModel, tmp_path: Path) -> None:
-    model = make_model((AUDIO, VIDEO))
-    loaded = GramModel.load(save(model, tmp_path / "last.pt"))
-    assert (loaded.model_config, loaded.inputs_config, loaded.pieces) == (
-        model.model_config,
-        model.inputs_config,
-        model.pieces,
-    )
-
-
-def test_a_loaded_model_has_the_learned_temperature(make_model: MakeModel, tmp_path: Path) -> None:
-    model = make_model()
-    with torch.no_grad():
-        model.temperature.fill_(0.03)
-    loaded = GramModel.load(save(model, tmp_path / "last.pt"))
-    assert loaded.temperature.item() == pytest.approx(0.03)
-
-
-def test_a_loaded_model_is_ready_to_evaluate(make_model: MakeModel, tmp_path: Path) -> None:
-    assert not GramModel.load(save(make_model().train(), tmp_path / "last.pt")).training
-
-
-def test_a_path_may_be_a_text(make_model: MakeModel, tmp_path: Path) -> None:
-    path = save(make_model((SUBTITLE,)), tmp_path / "last.pt")
-    assert GramModel.load(str(path)).modalities == (SUBTITLE,)
-
-
-def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no checkpoint at .*nothing\.pt; train one, or give"):
-        GramModel.load(tmp_path / "nothing.pt")
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        ({"model": {}, "config": {}}, "config, model"),
-        ([1, 2], r"\[1, 2\]"),
-        ({"state_dict": torch.zeros(1), 3: 4}, "3, state_dict"),
-    ],
-    ids=["a_key_missing", "a_list", "keys_of_several_kinds"],
-)
-def test_a_file_of_another_form_is_no_checkpoint(
-    tmp_path: Path, content: object, found: str
-) -> None:
-    torch.save(content, tmp_path / "last.pt")
-    with pytest.raises(ValueError, match=f"no checkpoint of this project: .*{found}"):
-        GramModel.load(tmp_path / "last.pt")
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and no zip archive"], ids=repr)
-def test_a_file_that_torch_cannot_read_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"last\.pt is no checkpoint of this project"):
-        GramModel.load(tmp_path / "last.pt")
-
-
-def test_a_cut_checkpoint_is_named(make_model: MakeModel, tmp_path: Path) -> None:
-    path = save(make_model(), tmp_path / "last.pt")
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match=r"last\.pt is no checkpoint of this project"):
-        GramModel.load(path)
-
-
-def test_a_file_that_would_run_code_is_not_read(tmp_path: Path) -> None:
-    torch.save({"model": torch.nn.Linear(2, 2), "config": {}, "pieces": []}, tmp_path / "last.pt")
-    with pytest.raises(ValueError, match=r"last\.pt is no checkpoint of this project"):
-        GramModel.load(tmp_path / "last.pt")
-
-
-def test_a_checkpoint_of_other_weights_is_refused(make_model: MakeModel, tmp_path: Path) -> None:
-    checkpoint: dict[str, Any] = make_model().checkpoint()
-    checkpoint["model"] = make_model((VIDEO,)).state_dict()
-    torch.save(checkpoint, tmp_path / "last.pt")
-    with pytest.raises((ValueError, RuntimeError), match=r"Missing key|no checkpoint of this"):
-        GramModel.load(tmp_path / "last.pt")
-
-
-# --- starting from another model --------------------------------------------------------------
-
-
-def test_all_weights_are_taken_from_a_model_of_the_same_form(make_model: MakeModel) -> None:
-    model, other = make_model(seed=1), make_model(seed=2)
-    assert model.take_weights(other) == ()
-    assert all(
-        torch.equal(weight, other.state_dict()[name]) for name, weight in model.state_dict().items()
-    )
-
-
-def test_what_the_other_model_lacks_is_named_and_stays(make_model: MakeModel) -> None:
-    model, before = make_model((VIDEO, AUDIO)), make_model((VIDEO, AUDIO)).state_dict()
-    lacking = model.take_weights(make_model((VIDEO,), seed=2))
-    assert "projections.audio.weight" in lacking
-    assert all(torch.equal(model.state_dict()[name], before[name]) for name in lacking)
-    assert {name.split(".")[0] for name in lacking} == {"audio", "projections", "condition"}
-
-
-def test_what_only_the_other_model_has_is_left(make_model: MakeModel) -> None:
-    assert make_model((VIDEO,)).take_weights(make_model((VIDEO, AUDIO))) == ()
-
-
-def test_weights_of_another_shape_are_named(
-    make_model: MakeModel, make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
-) -> None:
-    model, longer = make_model((AUDIO,)), inputs.model_copy(update={"mel_bins": 32})
-    other = GramModel(make_model_config((AUDIO,)), longer, pieces=model.pieces)
-    with pytest.raises(ValueError, match=r"audio\.\S+ has shape .* in the model to start from"):
-        model.take_weights(other)
-
-
-def test_other_word_pieces_are_no_start(
-    make_model: MakeModel, make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
-) -> None:
-    model = make_model((VIDEO,))
-    other = GramModel(make_model_config((VIDEO,)), inputs, pieces=("[PAD]",) * len(model.pieces))
-    with pytest.raises(ValueError, match="the models read different word pieces"):
-        model.take_weights(other)
-
-
 # --- building ---------------------------------------------------------------------------------
 
 
@@ -347,6 +250,22 @@ def test_the_order_in_which_modalities_are_named_gives_the_same_weights(
     assert all(torch.equal(first[name], turned[name]) for name in first)
 
 
+@pytest.mark.parametrize("is_asked_for", [False, True], ids=["kept", "computed again"])
+def test_the_settings_say_whether_activations_are_kept(
+    make_model_config: Callable[..., ModelConfig], inputs: InputsConfig, is_asked_for: bool
+) -> None:
+    config = make_model_config().model_copy(update={"checkpoint_activations": is_asked_for})
+    model = GramModel(config, inputs, pieces=tuple("abcdefgh"))
+    assert model.audio is not None
+    assert model.vision is not None
+    found = [
+        model.audio.beats.encoder.is_checkpointed,
+        model.text.bert.is_activation_checkpointing,
+        model.vision.tower.grad_checkpointing,
+    ]
+    assert found == [is_asked_for] * 3
+
+
 def test_projections_have_no_bias(make_model: MakeModel) -> None:
     names = [name for name in make_model().state_dict() if name.startswith("projections.")]
     assert sorted(names) == sorted(
@@ -357,6 +276,6 @@ def test_projections_have_no_bias(make_model: MakeModel) -> None:
 def test_the_temperature_is_learned(
     make_model_config: Callable[..., ModelConfig], inputs: InputsConfig
 ) -> None:
-    model = GramModel(make_model_config(), inputs, pieces=("[PAD]",) * 30, temperature=0.5)
-    assert model.temperature.item() == 0.5
+    model = GramModel(make_model_config(), inputs, pieces=("[PAD]",) * 30)
+    assert model.temperature.item() == pytest.approx(0.07)
     assert model.temperature.requires_grad

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ import pytest
 
 from gram.config import ExtractionConfig
 from gram.jobs import ExtractSettings, NoSettings
-from gram.tracking import Silence
+from gram.tracking import JobIdentity, Silence
 from gram.workflow import commit, finish_workflow, job, tracked
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +124,40 @@ def test_the_terminal_gets_the_job_the_message_and_the_path_of_the_log(
     )
 
 
+def test_another_try_keeps_the_log_of_the_one_before(tmp_path: Path) -> None:
+    run(tmp_path, error=ValueError("no clip is left"))
+    run(tmp_path)
+    first, second = log_of(tmp_path).split("another try; what stands above is of earlier ones")
+    assert "ValueError: no clip is left" in first
+    assert "gram.workflow: done" in second
+
+
+def test_a_first_try_is_not_called_another(tmp_path: Path) -> None:
+    run(tmp_path)
+    assert "another try" not in log_of(tmp_path)
+
+
+def test_a_job_that_the_user_ends_has_no_traceback(tmp_path: Path) -> None:
+    assert run(tmp_path, error=KeyboardInterrupt()) == "130"
+    assert "Traceback" not in log_of(tmp_path)
+
+
+def test_a_run_is_named_as_the_job_in_its_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+
+    @contextmanager
+    def note(identity: JobIdentity, **_: object) -> Iterator[Silence]:
+        keys.append(identity.key)
+        yield Silence()
+
+    monkeypatch.setattr("gram.workflow.tracked_job", note)
+    with tracked(stand_in(tmp_path)):
+        pass
+    assert run(tmp_path, error=ValueError("no clip is left")).startswith(f"{keys[0]}: ")
+
+
 def test_the_log_has_the_traceback(tmp_path: Path) -> None:
     run(tmp_path, error=ValueError("no clip is left"))
     assert "Traceback (most recent call last)" in log_of(tmp_path)
@@ -153,7 +188,8 @@ def test_a_job_without_wildcards_is_named_by_its_rule(tmp_path: Path) -> None:
 def test_settings_that_do_not_fit_are_an_error_of_the_job(tmp_path: Path) -> None:
     message = run(tmp_path, settings='{"extractoin": {}}')
     assert message.startswith("extract_clips toys 0001: ")
-    assert "extractoin" in message
+    assert "extractoin: there is no such setting" in message
+    assert "pydantic" not in message
 
 
 def test_a_job_may_have_no_settings(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def new_tree(
 
     def make() -> Path:
         tree = copy_checkout(tmp_path_factory.mktemp("tree"))
+        _checkpoint_each_step(tree / "profiles/demo/config.yaml")
         _make_own_clips(tree / "data" / "own")
         return tree
 
@@ -67,8 +68,16 @@ def own_tree(finished_tree: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished_tree, tmp_path / "tree", symlinks=True)
 
 
+def _checkpoint_each_step(profile: Path) -> None:
+    """Keep a partial checkpoint of every step, since a tiny training has three."""
+    settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    settings["set-resources"]["pretrain_model"]["checkpoint_steps"] = 1
+    profile.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
 def _make_own_clips(folder: Path) -> None:
-    six = GeneratedDataset(kind="generated", clips={"test": 6}, seed=7, seconds=0.5, pixels=48)
+    clips = {"test": 5, "train": 1}
+    six = GeneratedDataset(kind="generated", clips=clips, seed=7, seconds=0.5, pixels=48)
     generate_clips(
         six, chunk=0, media=folder / "media", annotations=folder / "annotations.json", workers=2
     )

@@ -51,19 +51,22 @@ def flat(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("overlay", "named"),
+    ("overlay", "place"),
     [
-        pytest.param({"defaults": {"los": {"temperature": 0.1}}}, "los", id="section"),
-        pytest.param({"defaults": {"loss": {"temprature": 0.1}}}, "temprature", id="setting"),
+        pytest.param({"defaults": {"los": {"temperature": 0.1}}}, "defaults.los", id="section"),
+        pytest.param(
+            {"defaults": {"loss": {"temprature": 0.1}}}, "defaults.loss.temprature", id="setting"
+        ),
         pytest.param({"extractoin": {"short_side": 64}}, "extractoin", id="top"),
+        pytest.param({"datasets": {"own": {"medai": "x"}}}, "own.folder.medai", id="data_set"),
     ],
 )
-def test_an_unknown_setting_is_named(
-    overlay: dict[str, Any], named: str, tree: Path, run_snakemake: Run
+def test_an_unknown_setting_is_named_with_its_place(
+    overlay: dict[str, Any], place: str, tree: Path, run_snakemake: Run
 ) -> None:
     done = run_snakemake(tree, "--dry-run", overlay=overlay)
     assert done.returncode != 0
-    assert f"'{named}' was unexpected" in done.stdout
+    assert f"{place}: there is no such setting; correct the name or take it out" in done.stdout
 
 
 def test_a_run_that_is_not_there_is_named(tree: Path, run_snakemake: Run) -> None:
@@ -74,6 +77,13 @@ def test_a_run_that_is_not_there_is_named(tree: Path, run_snakemake: Run) -> Non
         "tables.demo names the run 'volumes', which is not there; found: cosine, gram_tv, "
         "gram_tva, gram_tvas, volume"
     ) in flat(done.stdout)
+
+
+def test_a_message_on_settings_holds_no_dump_and_no_address(tree: Path, run_snakemake: Run) -> None:
+    rows = [{"run": "volumes", "benchmark": "own"}]
+    done = run_snakemake(tree, "--dry-run", overlay={"tables": {"demo": {"rows": rows}}})
+    assert "the settings cannot be used: tables.demo names" in flat(done.stdout)
+    assert [word for word in ("pydantic", "input_value") if word in done.stdout] == []
 
 
 def test_an_absent_annotation_file_is_named(tree: Path, run_snakemake: Run) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from gram.data.clip_index import read_index
-from gram.data.status import Stage
+from gram.data.status import DecidingStage
 
 EXAMPLE = "config/examples/own_clips.yaml"
 CLIPS = Path(
@@ -74,7 +74,7 @@ def test_every_sound_clip_can_be_used(rows: pd.DataFrame) -> None:
 def test_every_clip_set_aside_has_stage_and_reason(rows: pd.DataFrame) -> None:
     unusable = rows[rows["status"] != "ok"]
     assert len(unusable) >= 3  # nothing, noise, text
-    assert set(unusable["stage"]) <= set(Stage)
+    assert set(unusable["stage"]) <= set(DecidingStage)
     assert unusable["reason"].str.len().min() > 10
 
 

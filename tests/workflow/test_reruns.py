@@ -75,9 +75,20 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ),
     ("size of the vocabulary", {"vocabulary": {"size": 200}}, LEARNING),
     ("batch of the embedding", {"defaults": {"embedding": {"batch_size": 3}}}, EVALUATION),
+    ("frames of the embedding", {"defaults": {"embedding": {"frames": 3}}}, EVALUATION),
     ("cut-offs", {"defaults": {"evaluation": {"recall_at": [1, 2]}}}, SCORING),
     ("title of a table", {"tables": {"demo": {"title": "Another"}}}, TABLES),
     ("queries of the report", {"report": {"queries": 3}}, {"make_report": 1}),
+    (
+        "what the report shows in detail, written out",
+        {"report": {"showcase": {"run": "volume", "benchmark": "dots"}}},
+        {},
+    ),
+    (
+        "a line that the report shows in detail and no table has",
+        {"report": {"showcase": {"run": "volume", "benchmark": "own"}}},
+        {"embed_benchmark": 1, "score_retrieval": 1, "make_report": 1},
+    ),
     ("a run added to the table", NEW_RUN, {"pretrain_model": 1, **ONE_BENCHMARK}),
     ("a run in no table", {"runs": {"other": {"evaluation": {"scores": ["volume"]}}}}, {}),
     ("a default written out", {"extraction": {"jpeg_quality": 85}}, {}),
@@ -93,6 +104,13 @@ ALLOWANCES = {
     "nothing": (),
     "threads": ("--set-threads", "pretrain_model=2", "extract_clips=2"),
     "memory": ("--set-resources", "pretrain_model:mem_mb=1000"),
+    "memory for kept clips": ("--set-resources", "pretrain_model:cache_mib=64"),
+    "kept clips of the finetuning": ("--set-resources", "finetune_model:cache_mib=64"),
+    "partial checkpoints": ("--set-resources", "pretrain_model:checkpoint_steps=7"),
+    "partial checkpoints of the finetuning": (
+        "--set-resources",
+        "finetune_model:checkpoint_steps=7",
+    ),
     "time limit": ("--set-resources", "make_clips:runtime=7"),
     "cores": ("--cores", "1"),
 }
@@ -138,6 +156,14 @@ def test_another_order_of_the_settings_reruns_nothing(
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     path.write_text(yaml.safe_dump(settings, sort_keys=True), encoding="utf-8")
     assert planned_rules(own_tree) == {}
+
+
+def test_the_quality_of_the_frames_changes_no_depth(
+    finished_tree: Path, planned_rules: Planned
+) -> None:
+    # All the way to the shards it is read again all the same: its archive is not kept.
+    overlay = {"extraction": {"jpeg_quality": 70}}
+    assert planned_rules(finished_tree, "results/depth/own/0000.parquet", overlay=overlay) == {}
 
 
 def test_a_touched_script_reruns_nothing(own_tree: Path, planned_rules: Planned) -> None:

@@ -20,4 +20,5 @@ with job(snakemake, EmbedSettings) as settings:
         run=snakemake.wildcards.run,
         benchmark=snakemake.wildcards.benchmark,
         device=choose_device(snakemake.resources.gpu),
+        workers=snakemake.threads - 1,
     )

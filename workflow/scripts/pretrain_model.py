@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from gram.device import choose_device
 from gram.jobs import TrainSettings
 from gram.training.loop import TrainingFiles, train
+from gram.training.means import Means
 from gram.workflow import job, optional_path, tracked
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
@@ -18,5 +19,10 @@ with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
         start=optional_path(snakemake.input.start),
         checkpoint=Path(snakemake.output.checkpoint),
     )
-    device, workers = choose_device(snakemake.resources.gpu), snakemake.threads - 1
-    train(settings, files, device=device, tracker=tracker, workers=workers)
+    means = Means(
+        device=choose_device(snakemake.resources.gpu),
+        workers=snakemake.threads - 1,
+        cache_mib=snakemake.resources.cache_mib,
+        checkpoint_steps=snakemake.resources.checkpoint_steps,
+    )
+    train(settings, files, means, tracker=tracker)

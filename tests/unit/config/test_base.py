@@ -1,7 +1,17 @@
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from gram.config import ExtractionConfig, LossConfig, Section, canonical_json
+from gram.config import (
+    ExtractionConfig,
+    LossConfig,
+    Section,
+    TrainingConfig,
+    canonical_json,
+    describe_problems,
+    merged,
+)
 
 
 class Inner(Section):
@@ -67,3 +77,55 @@ def test_sections_are_read_back_as_they_were() -> None:
 def test_other_values_are_refused() -> None:
     with pytest.raises(TypeError, match="settings hold sections and plain values, got set"):
         canonical_json({"splits": {"train"}})
+
+
+def problems(given: object) -> str:
+    with pytest.raises(ValidationError) as error:
+        Outer.model_validate(given)
+    return describe_problems(error.value)
+
+
+def test_a_problem_is_its_place_and_its_message() -> None:
+    given = {"inner": {"numer": 1}, "rate": "fast"}
+    assert problems(given).splitlines() == [
+        "inner.numer: there is no such setting; correct the name or take it out (all that there "
+        "are: config/config.schema.json)",
+        "rate: Input should be a valid number, unable to parse string as a number",
+    ]
+
+
+def test_a_problem_of_the_whole_has_no_place() -> None:
+    assert problems([]) == "Input should be a valid dictionary or instance of Outer"
+
+
+def test_a_check_of_ours_speaks_for_itself() -> None:
+    with pytest.raises(ValidationError) as error:
+        TrainingConfig(steps=1, epochs=1)
+    assert describe_problems(error.value) == "give steps or epochs, one of them"
+
+
+# --- merging ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "result"),
+    [
+        ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+        ({"a": None}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": {"b": 1}}, {"a": 2}, {"a": 2}),
+        ({}, {}, {}),
+    ],
+)
+def test_the_second_mapping_counts(
+    base: dict[str, Any], over: dict[str, Any], result: dict[str, Any]
+) -> None:
+    assert merged(base, over) == result
+
+
+def test_merging_changes_neither() -> None:
+    base, over = {"a": {"b": 1}}, {"a": {"c": 2}}
+    merged(base, over)["a"]["d"] = 3
+    assert (base, over) == ({"a": {"b": 1}}, {"a": {"c": 2}})

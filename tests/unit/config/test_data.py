@@ -1,9 +1,18 @@
+import math
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gram.config import Dataset, ExtractionConfig, FolderDataset, GeneratedDataset
+from gram.config import (
+    Dataset,
+    ExtractionConfig,
+    FolderDataset,
+    GeneratedDataset,
+    PicturesConfig,
+)
+from gram.config.data import COMBINATIONS
+from gram.data.generated_world import COLORS, PITCHES, PLACES, TOPICS, plan_clips
 
 ADAPTER: TypeAdapter[FolderDataset | GeneratedDataset] = TypeAdapter(Dataset)
 
@@ -59,3 +68,38 @@ def test_chunk_numbers_have_four_digits(chunks: int) -> None:
 def test_extraction_is_in_range(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(values))):
         ExtractionConfig.model_validate(values)
+
+
+def folder(annotations: dict[str, str]) -> FolderDataset:
+    return FolderDataset(kind="folder", media="data/a", annotations=annotations)
+
+
+def test_the_order_of_the_splits_does_not_matter() -> None:
+    one, other = folder({"train": "a", "test": "b"}), folder({"test": "b", "train": "a"})
+    assert one.model_dump_json() == other.model_dump_json()
+
+
+def test_a_folder_is_said_to_be_one() -> None:
+    with pytest.raises(ValidationError, match="kind"):
+        FolderDataset.model_validate({"media": "data/a", "annotations": {"train": "data/a.json"}})
+
+
+def test_more_clips_than_can_be_different_are_refused() -> None:
+    message = r"clips asks for 626 generated clips over all splits, but there are only 625 diff"
+    with pytest.raises(ValidationError, match=message):
+        GeneratedDataset(kind="generated", clips={"train": 600, "test": 26})
+
+
+def test_as_many_clips_as_can_be_different_are_drawn() -> None:
+    dataset = GeneratedDataset(kind="generated", clips={"train": COMBINATIONS})
+    assert len(plan_clips(dataset)) == COMBINATIONS
+
+
+def test_there_are_as_many_different_clips_as_the_factors_give() -> None:
+    factors = (COLORS, PITCHES, TOPICS, PLACES)
+    assert math.prod(len(values) for values in factors) == COMBINATIONS
+
+
+def test_what_depth_reads_is_a_part_of_the_extraction() -> None:
+    extraction = ExtractionConfig().model_dump()
+    assert PicturesConfig().model_dump().items() <= extraction.items()

@@ -49,6 +49,19 @@ def test_the_demo_is_valid_over_the_paper_s_settings() -> None:
     )
 
 
+def test_the_example_of_own_clips_shares_no_run_with_the_demo() -> None:
+    demo = merged(read("config.yaml"), read("demo.yaml"))
+    own = Config.model_validate(merged(demo, read("examples/own_clips.yaml")))
+    trained = {run for row in own.tables["own"].rows for run in own.lineage(row.run)}
+    assert trained
+    assert trained & set(demo["runs"]) == set()
+
+
+def test_the_readme_shows_the_example_of_own_clips() -> None:
+    example = (ROOT / "config/examples/own_clips.yaml").read_text(encoding="utf-8")
+    assert f"```yaml\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 # --- defaults ---------------------------------------------------------------------------------
 
 
@@ -66,7 +79,7 @@ def test_a_run_that_changes_nothing_may_be_empty() -> None:
 
 
 def test_the_defaults_of_the_classes_come_last() -> None:
-    assert config().runs["one"].loss.temperature == 0.07
+    assert config().runs["one"].loss.label_smoothing == 0.1
 
 
 def test_a_list_replaces_the_one_of_the_defaults() -> None:
@@ -106,8 +119,9 @@ def test_a_section_of_another_form_is_named(name: str) -> None:
 
 
 def test_a_run_of_another_form_is_named() -> None:
-    with pytest.raises(ValidationError, match="runs"):
-        config({"runs": {"one": "fast"}})
+    for form in ("fast", "", []):
+        with pytest.raises(ValidationError, match="runs"):
+            config({"runs": {"one": form}})
 
 
 def test_settings_of_another_form_are_refused() -> None:
@@ -268,7 +282,7 @@ def test_a_start_needs_a_data_set_to_be_trained_on() -> None:
 # --- tables -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["all", "report"])
+@pytest.mark.parametrize("name", ["all", "report", "make_table", "pretrain_model"])
 def test_a_table_is_not_named_as_a_target_of_its_own(name: str) -> None:
     with pytest.raises(ValidationError, match=f"a table cannot be named '{name}'"):
         config({"tables": {name: SMALL["tables"]["main"]}})
@@ -322,28 +336,42 @@ def test_the_report_shows_the_line_that_is_asked_for() -> None:
     assert config({"report": {"showcase": chosen}}).showcase.score == "cosine_video"
 
 
-# --- merging ----------------------------------------------------------------------------------
+# --- what extraction keeps --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("base", "over", "result"),
+    ("setting", "kept"),
     [
-        ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),
-        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
-        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
-        ({"a": None}, {"a": {"b": 1}}, {"a": {"b": 1}}),
-        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
-        ({"a": {"b": 1}}, {"a": 2}, {"a": 2}),
-        ({}, {}, {}),
+        ("inputs.train_frames is 9", "extraction.frames_per_clip keeps 8: frames of"),
+        ("embedding.frames is 9", "extraction.frames_per_clip keeps 8: frames of"),
+        ("inputs.image_pixels is 266", "extraction.short_side keeps 256: frames of"),
     ],
+    ids=["train", "test", "pixels"],
 )
-def test_the_second_mapping_counts(
-    base: dict[str, Any], over: dict[str, Any], result: dict[str, Any]
+@pytest.mark.parametrize("modality", ["video", "depth"])
+def test_a_run_asks_for_no_more_than_extraction_keeps(
+    setting: str, kept: str, modality: str
 ) -> None:
-    assert merged(base, over) == result
+    key, value = setting.split(" is ")
+    section, field = key.split(".")
+    run = {
+        section: {field: int(value)},
+        "model": {"modalities": [modality]},
+        "loss": {"matching_on": "all"},
+        "evaluation": {"scores": ["volume"]},
+    }
+    with pytest.raises(ValidationError) as error:
+        config({"extraction": {"frames_per_clip": 8}, "runs": {"one": run}})
+    assert f"runs.one.{setting}, but {kept}" in str(error.value)
+    assert "lower the one or raise the other" in str(error.value)
 
 
-def test_merging_changes_neither() -> None:
-    base, over = {"a": {"b": 1}}, {"a": {"c": 2}}
-    merged(base, over)["a"]["d"] = 3
-    assert (base, over) == ({"a": {"b": 1}}, {"a": {"c": 2}})
+def test_a_run_may_ask_for_all_that_extraction_keeps() -> None:
+    kept = {"frames_per_clip": 8, "short_side": 224}
+    assert config({"extraction": kept}).extraction.frames_per_clip == 8
+
+
+def test_a_run_without_pictures_may_ask_for_any() -> None:
+    run = {"model": {"modalities": ["audio"]}, "evaluation": {"scores": ["volume"]}}
+    overlay = {"extraction": {"frames_per_clip": 1}, "runs": {"one": run}}
+    assert config(overlay).runs["one"].inputs.train_frames == 8

@@ -15,8 +15,6 @@ PIECES = WordPieces((*SPECIAL, *"0123456789", "clip", "hello", "caption"))
 
 INPUTS = InputsConfig(
     image_pixels=16,
-    train_frames=2,
-    test_frames=4,
     audio_frames=32,
     transform="squash",
     missing="mask",
@@ -45,6 +43,7 @@ def dataset(
     index: Path,
     inputs: InputsConfig = INPUTS,
     *,
+    num_frames: int = 2,
     modalities: Sequence[Modality] = ITEM_MODALITIES,
     is_training: bool = True,
     seed: int = 0,
@@ -58,6 +57,7 @@ def dataset(
         selection.rows,
         folder=index.parent,
         inputs=inputs,
+        num_frames=num_frames,
         modalities=modalities,
         pieces=PIECES,
         is_training=is_training,

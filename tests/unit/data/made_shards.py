@@ -17,7 +17,7 @@ import soundfile
 from gram.config import ExtractionConfig, ShardsConfig
 from gram.data.depth import read_depth
 from gram.data.shards import index_shards, pack_shard
-from gram.data.status import Stage, Status
+from gram.data.status import DecidingStage, Status
 from gram.data.subtitles import read_subtitles
 from gram.data.tables import EXTRACTION, PROBE, Row, write_rows
 from gram.data.tars import add_member, open_archive
@@ -118,7 +118,7 @@ def row_of(clip: MadeClip, number: int, media: Path) -> Row:
         "duration_seconds": 1.0,
     }
     if clip.status is not Status.OK:
-        return row | {"stage": Stage.PROBE, "reason": f"{clip.clip_id} is {clip.status}"}
+        return row | {"stage": DecidingStage.PROBE, "reason": f"{clip.clip_id} is {clip.status}"}
     return row | {
         "has_audio": clip.sound_seconds is not None,
         "frames": clip.frames,

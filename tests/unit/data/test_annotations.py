@@ -211,6 +211,10 @@ BAD_CSV = {
     "empty": ("", "a.csv is empty; expected a CSV file, first line: column names, among them"),
     "no id": ("name,caption\nx,y\n", "no column clip_id or video_id or id; found name, caption"),
     "no caption": ("video_id,text\na,y\n", "no column desc or caption or vast_cap; found video_id"),
+    "column twice": (
+        "video_id,caption,caption\na,x,y\n",
+        "has the column 'caption' more than once; several captions of a clip stand in rows of",
+    ),
     "blank cell": ("video_id,caption\na,x\nb,\n", r"row 2 \(line 3\) of .* has no caption"),
     "comma": (
         "video_id,caption\na,x, y\n",

@@ -90,12 +90,6 @@ def test_a_clip_without_any_modality_of_the_run_is_left_out_under_drop(mixed: Pa
     }
 
 
-def test_a_clip_without_a_caption_is_left_out(tmp_path: Path) -> None:
-    clips = [MadeClip(clip_id="a"), MadeClip(clip_id="b", captions=())]
-    found = counts(make_index(tmp_path, clips), "mask", VIDEO)
-    assert found == {"rows": 2, "unusable": 0, "without caption": 1, "used": 1}
-
-
 def test_selected_rows_keep_the_order_of_the_clips_table(mixed: Path) -> None:
     rows = selected(mixed, "drop", VIDEO).rows
     assert rows["key"].is_monotonic_increasing

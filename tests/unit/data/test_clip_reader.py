@@ -16,7 +16,7 @@ from tests.unit.data.made_shards import MadeClip, make_index
 
 def test_kept_clips_are_not_read_again(tmp_path: Path) -> None:
     index = make_index(tmp_path, ALL[:1])
-    data = dataset(index, with_inputs(train_frames=8), cache_mib=64)
+    data = dataset(index, num_frames=8, cache_mib=64)
     first = data.sample(0, epoch=0, caption=0)
     for number in range(20):  # until every slice of sound was drawn
         data.sample(0, epoch=number)

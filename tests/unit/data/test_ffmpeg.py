@@ -61,7 +61,7 @@ def test_a_machine_without_any_is_explained(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", none)
     monkeypatch.setenv("PATH", "/nowhere")
     words = r"no ffmpeg: GRAM_FFMPEG is not set, PATH \(/nowhere\) has none, .* install ffmpeg"
-    with pytest.raises(RuntimeError, match=words):
+    with pytest.raises(ValueError, match=words):
         find_ffmpeg()
 
 
@@ -73,13 +73,13 @@ def test_the_version_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_another_program_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAM_FFMPEG", str(script(tmp_path / "mine", "echo avconv 12")))
-    with pytest.raises(RuntimeError, match=r"says 'avconv 12\\n', which is not ffmpeg's form"):
+    with pytest.raises(ValueError, match=r"says 'avconv 12\\n', which is not ffmpeg's form"):
         ffmpeg_version()
 
 
 def test_a_program_that_fails_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAM_FFMPEG", str(script(tmp_path / "mine", "exit 3")))
-    with pytest.raises(RuntimeError, match=r"mine -version failed: .* install a working ffmpeg"):
+    with pytest.raises(ValueError, match=r"mine -version failed: .* install a working ffmpeg"):
         ffmpeg_version()
 
 
@@ -121,6 +121,22 @@ def test_it_runs_in_the_folder_and_has_no_input(tmp_path: Path) -> None:
     assert (tmp_path / "got").read_text() == f"{tmp_path}\n"
 
 
+def test_it_reads_what_it_is_given(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 4096  # more than a pipe holds
+    run([script(tmp_path / "a", "cat > got")], timeout_seconds=10, folder=tmp_path, given=content)
+    assert (tmp_path / "got").read_bytes() == content
+
+
+def test_a_program_that_does_not_read_what_it_is_given_ends_as_it_would(tmp_path: Path) -> None:
+    finished = run([script(tmp_path / "a", "exit 7")], timeout_seconds=10, given=bytes(2**20))
+    assert (finished.returncode, finished.is_timed_out) == (7, False)
+
+
+def test_the_limit_counts_while_the_input_is_written(tmp_path: Path) -> None:
+    program = script(tmp_path / "a", "sleep 60")
+    assert run([program], timeout_seconds=0.5, given=bytes(2**20)).is_timed_out
+
+
 def is_alive(pid: int) -> bool:
     state = Path(f"/proc/{pid}/stat")
     return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -132,7 +148,10 @@ def test_the_limit_kills_the_program_with_its_children(tmp_path: Path) -> None:
     finished = run([program], timeout_seconds=0.5, folder=tmp_path)
     assert finished.is_timed_out
     assert time.monotonic() - began < 10
-    assert not is_alive(int((tmp_path / "child").read_text()))
+    child = int((tmp_path / "child").read_text())
+    while is_alive(child) and time.monotonic() - began < 10:
+        time.sleep(0.01)  # a killed process is gone a moment after the signal
+    assert not is_alive(child)
 
 
 def test_an_error_of_the_reader_kills_the_program(tmp_path: Path) -> None:

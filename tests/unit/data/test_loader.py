@@ -1,9 +1,10 @@
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 from gram.data.loader import ClipDataset, batches, epoch_order, evaluation_batches
 from gram.data.transforms import filter_bank
@@ -54,7 +55,7 @@ def gray_levels(data: ClipDataset, row: int = 0, number: int = 0) -> list[int]:
 
 
 def test_evaluation_takes_the_middle_frame_of_each_segment(whole: Path) -> None:
-    data = dataset(whole, is_training=False)
+    data = dataset(whole, num_frames=4, is_training=False)
     assert gray_levels(data) == [gray_of(number) for number in (0, 2, 4, 6)]
 
 
@@ -68,12 +69,12 @@ def test_training_takes_one_frame_of_each_segment(whole: Path) -> None:
 
 def test_a_clip_of_few_frames_repeats_them(tmp_path: Path) -> None:
     index = make_index(tmp_path, [MadeClip(clip_id="short", frames=2)])
-    data = dataset(index, is_training=False)
+    data = dataset(index, num_frames=4, is_training=False)
     assert gray_levels(data) == [gray_of(0), gray_of(0), gray_of(1), gray_of(1)]
 
 
 def test_frames_and_depth_maps_are_chosen_by_the_same_draw(whole: Path) -> None:
-    data = dataset(whole, with_inputs(train_frames=4))
+    data = dataset(whole, num_frames=4)
     for number in range(5):
         sample = data.sample(0, epoch=number)
         assert sample.depth_fchw is not None
@@ -327,10 +328,33 @@ def test_rows_of_a_batch_belong_together(tmp_path: Path) -> None:
         MadeClip(clip_id=str(n), captions=(str(n),), subtitle=str(n), frames=n + 1)
         for n in range(8)
     ]
-    data = dataset(make_index(tmp_path, clips, chunks=2), with_inputs(train_frames=1))
+    data = dataset(make_index(tmp_path, clips, chunks=2), num_frames=1)
     for batch in epoch(data):
         assert batch.caption is not None
         assert batch.subtitle is not None
         assert [batch.caption.ids_bl[:, 1].tolist(), batch.subtitle.ids_bl[:, 1].tolist()] == [
             [len(SPECIAL) + int(clip) for clip in batch.clip_ids]
         ] * 2
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("transform", ["squash", "crop_flip"])
+def test_pictures_are_scaled_as_it_is_set(
+    whole: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    transform: str,
+    is_training: bool,
+    antialias: bool,
+) -> None:
+    seen: list[object] = []
+    scale: Callable[..., torch.Tensor] = functional.interpolate
+
+    def interpolate(*given: torch.Tensor, **how: object) -> torch.Tensor:
+        seen.append(how["antialias"])
+        return scale(*given, **how)
+
+    monkeypatch.setattr(functional, "interpolate", interpolate)
+    inputs = with_inputs(transform=transform, antialias=antialias)
+    dataset(whole, inputs, is_training=is_training).sample(0, epoch=0)
+    assert set(seen) == {antialias}

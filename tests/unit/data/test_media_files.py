@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gram.data.media_files import chunk_of, list_media, media_digest, media_digests
+from gram.data.media_files import chunk_of, list_media, media_digests, without_suffix
 
 
 def touch(path: Path, content: str = "x") -> Path:
@@ -16,20 +16,20 @@ def touch(path: Path, content: str = "x") -> Path:
 
 def test_media_is_found_in_all_subfolders(tmp_path: Path) -> None:
     one, two = touch(tmp_path / "a.mp4"), touch(tmp_path / "deep" / "er" / "b.webm")
-    assert list_media(tmp_path) == {"a": one, "b": two}
+    assert list_media(tmp_path) == {"a": (one,), "b": (two,)}
 
 
 @pytest.mark.parametrize("name", ["a.MP4", "a.Mkv", "a.avi", "a"], ids=str)
 def test_a_known_suffix_in_any_case_or_none_makes_a_media_file(tmp_path: Path, name: str) -> None:
     path = touch(tmp_path / name)
-    assert list_media(tmp_path) == {"a": path}
+    assert list_media(tmp_path) == {"a": (path,)}
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.npy", "a.depth.npy", "a.mp4.part", ".a.mp4"], ids=str)
 def test_other_files_are_left_out(tmp_path: Path, name: str) -> None:
     touch(tmp_path / name)
     kept = touch(tmp_path / "b.mp4")
-    assert list_media(tmp_path) == {"b": kept}
+    assert list_media(tmp_path) == {"b": (kept,)}
 
 
 def test_a_name_is_matched_whole(tmp_path: Path) -> None:
@@ -38,18 +38,39 @@ def test_a_name_is_matched_whole(tmp_path: Path) -> None:
     assert list(list_media(tmp_path)) == ["video1", "video10", "x.1", "x.15"]
 
 
-def test_two_files_of_one_name_are_named(tmp_path: Path) -> None:
+def test_files_of_one_name_stand_together(tmp_path: Path) -> None:
     one, two = touch(tmp_path / "a" / "v.mp4"), touch(tmp_path / "b" / "v.mkv")
-    with pytest.raises(ValueError, match="two media files are named 'v'") as error:
-        list_media(tmp_path)
-    assert str(one) in str(error.value)
-    assert str(two) in str(error.value)
-    assert "rename or remove one" in str(error.value)
+    assert set(list_media(tmp_path)["v"]) == {one, two}
+
+
+def test_a_file_of_a_repeated_name_changes_the_digest(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "v.mp4")
+    before = media_digests(tmp_path, chunks=1)
+    touch(tmp_path / "b" / "v.mp4")
+    assert media_digests(tmp_path, chunks=1) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("a.mp4", "a"), ("a.1.MKV", "a.1"), ("a", None), ("a.15", None), (".mp4", None)],
+    ids=str,
+)
+def test_a_known_suffix_is_taken_off_a_name(name: str, stem: str | None) -> None:
+    assert without_suffix(name) == stem
 
 
 def test_a_missing_folder_is_named_with_its_setting(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere is not there .* correct datasets.<name>.media"):
         list_media(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["absent", "empty"])
+def test_for_generated_media_the_folder_to_delete_is_named(tmp_path: Path, is_there: bool) -> None:
+    folder = tmp_path / "media"
+    if is_there:
+        folder.mkdir()
+    with pytest.raises(ValueError, match="delete results/generated/<name> to make them anew"):
+        list_media(folder)
 
 
 def test_a_folder_without_media_says_what_was_found(tmp_path: Path) -> None:
@@ -60,7 +81,7 @@ def test_a_folder_without_media_says_what_was_found(tmp_path: Path) -> None:
 
 def test_a_link_to_nothing_stands_for_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").symlink_to(tmp_path / "gone.mp4")
-    assert list_media(tmp_path) == {"a": tmp_path / "a.mp4"}
+    assert list_media(tmp_path) == {"a": (tmp_path / "a.mp4",)}
 
 
 def test_a_linked_folder_is_read_once_though_it_leads_back(tmp_path: Path) -> None:
@@ -99,22 +120,22 @@ def test_a_changed_file_changes_the_digest_of_its_chunk_only(tmp_path: Path, nam
 
 def test_a_file_written_anew_changes_the_digest(tmp_path: Path) -> None:
     path = touch(tmp_path / "v.mp4")
-    before = media_digest(tmp_path, chunk=0, chunks=1)
+    before = media_digests(tmp_path, chunks=1)
     os.utime(path, ns=(1, 1))
-    assert media_digest(tmp_path, chunk=0, chunks=1) != before
+    assert media_digests(tmp_path, chunks=1) != before
 
 
 def test_other_files_leave_the_digest_as_it_is(tmp_path: Path) -> None:
     touch(tmp_path / "v.mp4")
-    before = media_digest(tmp_path, chunk=0, chunks=1)
+    before = media_digests(tmp_path, chunks=1)
     touch(tmp_path / "v.txt")
-    assert media_digest(tmp_path, chunk=0, chunks=1) == before
+    assert media_digests(tmp_path, chunks=1) == before
 
 
 def test_the_digest_does_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
     for place in ("one", "two"):
         os.utime(touch(tmp_path / place / "v.mp4"), ns=(1, 1))
-    one, two = (media_digest(tmp_path / place, chunk=0, chunks=1) for place in ("one", "two"))
+    one, two = (media_digests(tmp_path / place, chunks=1) for place in ("one", "two"))
     assert one == two
 
 

@@ -106,6 +106,64 @@ def test_an_absent_media_folder_stops_the_job(
         probe("video_id,caption\na,x\n", tmp_path / "media")
 
 
+# --- clips without a file of their own ---------------------------------------------------------
+
+
+def reasons_by_clip(rows: list[Row]) -> dict[str, tuple[str, str]]:
+    return {row["clip_id"]: (row["status"], row["reason"]) for row in rows}
+
+
+@pytest.fixture
+def repeated(tmp_path: Path, make_media: Callable[..., Path]) -> Path:
+    """Give a folder with two files named v, two named README, and one named a."""
+    folder = make_media(tmp_path / "media" / "a.mp4").parent
+    for name in ("one/v.mp4", "two/v.mkv", "one/README", "two/README"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+def test_a_clip_that_several_files_are_named_for_is_set_aside(
+    repeated: Path, probe: Callable[..., list[Row]]
+) -> None:
+    found = reasons_by_clip(probe("video_id,caption\na,x\nv,x\n", repeated))
+    assert found["v"] == (
+        "duplicate",
+        "2 media files are named 'v': one/v.mp4 and two/v.mkv; rename or remove all but one",
+    )
+
+
+def test_names_that_occur_twice_cost_no_other_clip(
+    repeated: Path, probe: Callable[..., list[Row]]
+) -> None:
+    found = reasons_by_clip(probe("video_id,caption\na,x\nv,x\n", repeated))
+    assert found["a"] == ("ok", None)
+
+
+def test_a_repeated_name_is_decided_by_probing(
+    repeated: Path, probe: Callable[..., list[Row]]
+) -> None:
+    assert probe("video_id,caption\nv,x\n", repeated)[0]["stage"] == "probe"
+
+
+def test_a_clip_without_a_file_is_set_aside(
+    repeated: Path, probe: Callable[..., list[Row]]
+) -> None:
+    found = reasons_by_clip(probe("video_id,caption\nb,x\n", repeated))
+    assert found["b"] == ("not_found", f"no media file named 'b' in {repeated}")
+
+
+def test_an_id_that_ends_in_a_suffix_is_told_to_leave_it_out(
+    repeated: Path, probe: Callable[..., list[Row]]
+) -> None:
+    found = reasons_by_clip(probe("video_id,caption\na.mp4,x\n", repeated))
+    assert found["a.mp4"] == (
+        "not_found",
+        f"no media file named 'a.mp4' in {repeated}, but a.mp4 is there; leave out the suffix "
+        "in the annotation",
+    )
+
+
 # --- files that stall or kill their reader -------------------------------------------------------
 
 
@@ -136,20 +194,54 @@ def test_a_file_on_which_the_reader_stalls_is_given_up_at_the_limit(film: Path) 
     assert (facts.status, facts.reason) == (Status.TIMEOUT, "took longer than 1 s to probe")
 
 
-def test_a_file_on_which_the_reader_dies_is_set_aside(film: Path) -> None:
+DEADLY = """
+import os, pathlib, signal
+stat = pathlib.Path.stat
+def stat_or_die(path, **options):
+    if path.name == "deadly.mp4":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return stat(path, **options)
+pathlib.Path.stat = stat_or_die
+"""
+
+
+@pytest.fixture
+def deadly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a file on which every reading process dies."""
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "sitecustomize.py").write_text(DEADLY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "python"))
+    return tmp_path / "deadly.mp4"
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
+def test_a_file_on_which_the_reader_dies_is_set_aside(
+    film: Path, deadly: Path, is_first: bool
+) -> None:
     with Readers(1) as readers:
-        next(readers.read_all([film]))
-        os.kill(reading_processes()[0], signal.SIGSEGV)
-        facts = next(readers.read_all([film]))
+        *_, facts = readers.read_all([deadly] if is_first else [film, deadly])
     assert facts.status is Status.UNREADABLE
     assert facts.reason == "crashed the reading process (exit status -11)"
 
 
-@pytest.mark.parametrize("blow", [signal.SIGSTOP, signal.SIGSEGV], ids=["stalled", "dead"])
-def test_the_next_file_gets_a_new_reader(film: Path, blow: signal.Signals) -> None:
+def test_the_file_after_a_deadly_one_gets_a_new_reader(film: Path, deadly: Path) -> None:
+    with Readers(1) as readers:
+        statuses = [facts.status for facts in readers.read_all([deadly, film])]
+    assert statuses == [Status.UNREADABLE, Status.OK]
+
+
+def test_a_file_is_not_blamed_for_a_reader_that_died_before_it(film: Path) -> None:
+    with Readers(1) as readers:
+        next(readers.read_all([film]))
+        os.kill(reading_processes()[0], signal.SIGSEGV)
+        facts = next(readers.read_all([film]))
+    assert facts.status is Status.OK
+
+
+def test_the_file_after_a_stalled_one_gets_a_new_reader(film: Path) -> None:
     with Readers(1, timeout_seconds=1) as readers:
         next(readers.read_all([film]))
-        os.kill(reading_processes()[0], blow)
+        os.kill(reading_processes()[0], signal.SIGSTOP)
         statuses = [facts.status for facts in readers.read_all([film, film])]
     assert statuses[1] is Status.OK
 
@@ -174,5 +266,5 @@ def test_a_reader_that_cannot_start_says_why(
     (tmp_path / "av.py").write_text("raise ImportError('libavcodec is missing')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     words = r"does not start \(ImportError: libavcodec is missing\); .* reinstall the package av"
-    with Readers(1) as readers, pytest.raises(RuntimeError, match=words):
+    with Readers(1) as readers, pytest.raises(ValueError, match=words):
         next(readers.read_all([film]))

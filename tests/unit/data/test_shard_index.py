@@ -78,15 +78,31 @@ def test_the_manifest_tells_samples_bytes_and_digest_of_each_shard(tmp_path: Pat
     ]
 
 
-def test_the_manifest_counts_clips_by_what_they_have(tmp_path: Path) -> None:
-    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["clips"] == {
-        "all": 4,
-        "usable": 3,
-        "video": 3,
-        "audio": 2,
-        "subtitle": 1,
-        "depth": 2,
-    }
+def test_the_manifest_counts_clips_of_a_split_by_what_they_have(tmp_path: Path) -> None:
+    assert manifest_of(join(pack_chunks(tmp_path, CLIPS)))["splits"] == [
+        {
+            "split": "train",
+            "clips": 4,
+            "usable": 3,
+            "video": 3,
+            "audio": 2,
+            "subtitle": 1,
+            "depth": 2,
+        }
+    ]
+
+
+def test_the_manifest_counts_each_split_over_all_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_index, "WINDOW", 2)
+    clips = [MadeClip(clip_id=f"c{n}", split=split) for n, split in enumerate("babbc")]
+    splits = manifest_of(join(pack_chunks(tmp_path, clips)))["splits"]
+    assert [(counts["split"], counts["clips"]) for counts in splits] == [
+        ("b", 3),
+        ("a", 1),
+        ("c", 1),
+    ]
 
 
 def test_the_manifest_counts_unusable_clips_by_status_and_stage(tmp_path: Path) -> None:

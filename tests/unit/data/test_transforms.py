@@ -21,6 +21,15 @@ from gram.data.transforms import (
 
 MIDDLE = Crop(area=0.5, top=0.5, left=0.5, is_flipped=False)
 
+Transform = Callable[..., torch.Tensor]
+
+TRANSFORMS = pytest.mark.parametrize(
+    "transform",
+    [squash, center_square, lambda frames, **sizes: crop_flip(frames, MIDDLE, **sizes)],
+    ids=["squash", "center_square", "crop_flip"],
+)
+ANTIALIAS = pytest.mark.parametrize("antialias", [True, False], ids=["antialias", "plain"])
+
 
 def inputs(frames: int = 64, clips: int = 1) -> InputsConfig:
     return InputsConfig(audio_frames=frames, audio_clips=clips)
@@ -34,6 +43,11 @@ def ramp(height: int, width: int) -> torch.Tensor:
     """A picture whose red tells the column and whose green the row: uint8, shape (1, 3, H, W)."""
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return torch.stack([columns, rows, torch.zeros_like(rows)]).unsqueeze(0).to(torch.uint8)
+
+
+def noisy_pictures() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, 50, 70), dtype=torch.uint8, generator=generator)
 
 
 # --- which ones ------------------------------------------------------------------------------
@@ -71,22 +85,22 @@ def test_fewer_things_than_picks_are_repeated_in_order() -> None:
 
 
 def test_squashing_keeps_the_whole_picture() -> None:
-    squashed = squash(ramp(48, 96), pixels=24)
+    squashed = squash(ramp(48, 96), pixels=24, antialias=True)
     assert squashed[0, 0, 0].tolist() == pytest.approx(np.arange(24) * 4 + 1.5, abs=1)
 
 
 def test_the_middle_square_is_as_high_as_the_picture() -> None:
-    cut = center_square(ramp(48, 96), pixels=48)
+    cut = center_square(ramp(48, 96), pixels=48, antialias=True)
     assert cut.equal(ramp(48, 96)[..., 24:72])
 
 
 def test_the_middle_square_is_cut_after_scaling() -> None:
-    cut = center_square(ramp(48, 96), pixels=24)
+    cut = center_square(ramp(48, 96), pixels=24, antialias=True)
     assert cut[0, 0, 0].tolist() == pytest.approx(24 + np.arange(24) * 2 + 0.5, abs=1)
 
 
 def test_the_middle_square_of_an_upright_picture_is_as_wide_as_it() -> None:
-    assert center_square(ramp(96, 48), pixels=48).equal(ramp(96, 48)[..., 24:72, :])
+    assert center_square(ramp(96, 48), pixels=48, antialias=True).equal(ramp(96, 48)[..., 24:72, :])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -94,16 +108,18 @@ def test_the_middle_square_of_an_upright_picture_is_as_wide_as_it() -> None:
 def test_all_transforms_give_squares_of_bytes(size: tuple[int, int], channels: int) -> None:
     pictures = torch.zeros(5, channels, *size, dtype=torch.uint8)
     made = [
-        squash(pictures, pixels=32),
-        center_square(pictures, pixels=32),
-        crop_flip(pictures, MIDDLE, pixels=32),
+        squash(pictures, pixels=32, antialias=True),
+        center_square(pictures, pixels=32, antialias=True),
+        crop_flip(pictures, MIDDLE, pixels=32, antialias=True),
     ]
     assert {(tuple(one.shape), one.dtype) for one in made} == {((5, channels, 32, 32), torch.uint8)}
 
 
 def crop_side(height: int, width: int, area: float) -> float:
     """Length of the side of a random crop, in pixels, seen from the columns that it shows."""
-    columns = crop_flip(ramp(height, width), MIDDLE._replace(area=area), pixels=16)[0, 0, 0].float()
+    columns = crop_flip(ramp(height, width), MIDDLE._replace(area=area), pixels=16, antialias=True)[
+        0, 0, 0
+    ].float()
     return float(columns[-2] - columns[1]) * 16 / 13
 
 
@@ -119,45 +135,82 @@ def test_a_crop_of_a_nearly_square_picture_fits_into_it() -> None:
 @pytest.mark.parametrize("area", [0.0, 0.9999])
 def test_a_wide_picture_is_always_cut_to_its_middle_square(area: float) -> None:
     crop = Crop(area=area, top=0.9, left=0.9, is_flipped=False)
-    assert crop_flip(ramp(48, 96), crop, pixels=48).equal(ramp(48, 96)[..., 24:72])
+    assert crop_flip(ramp(48, 96), crop, pixels=48, antialias=True).equal(ramp(48, 96)[..., 24:72])
 
 
 @pytest.mark.parametrize(("place", "first"), [(0.0, 0), (0.9999, 200 - 179)])
 def test_a_crop_reaches_from_edge_to_edge(place: float, first: int) -> None:
     crop = Crop(area=0.0, top=place, left=place, is_flipped=False)
-    corner = crop_flip(ramp(200, 200), crop, pixels=179)[0, :2, 0, 0]
+    corner = crop_flip(ramp(200, 200), crop, pixels=179, antialias=True)[0, :2, 0, 0]
     assert corner.tolist() == [first, first]
 
 
 def test_a_flip_changes_left_and_right() -> None:
-    flipped = crop_flip(ramp(64, 64), MIDDLE._replace(is_flipped=True), pixels=32)
-    assert flipped.equal(crop_flip(ramp(64, 64), MIDDLE, pixels=32).flip(-1))
+    flipped = crop_flip(ramp(64, 64), MIDDLE._replace(is_flipped=True), pixels=32, antialias=True)
+    assert flipped.equal(crop_flip(ramp(64, 64), MIDDLE, pixels=32, antialias=True).flip(-1))
 
 
 def test_all_frames_of_a_clip_are_cut_alike() -> None:
     frames = ramp(64, 64).expand(4, -1, -1, -1)
-    cut = crop_flip(frames, MIDDLE, pixels=32)
+    cut = crop_flip(frames, MIDDLE, pixels=32, antialias=True)
     assert all(frame.equal(cut[0]) for frame in cut)
 
 
 def test_depth_of_another_size_is_cut_at_the_same_place() -> None:
     crop = Crop(area=0.0, top=0.9, left=0.2, is_flipped=True)
-    large = crop_flip(ramp(200, 200), crop, pixels=20).float()
-    small = crop_flip(ramp(100, 100), crop, pixels=20).float()
+    large = crop_flip(ramp(200, 200), crop, pixels=20, antialias=True).float()
+    small = crop_flip(ramp(100, 100), crop, pixels=20, antialias=True).float()
     assert (large - 2 * small).abs().max() <= 3
 
 
 def test_scaling_down_takes_every_pixel_into_account() -> None:
     stripes = (torch.arange(256) % 2 * 255).to(torch.uint8).expand(1, 3, 256, 256)
-    inner = squash(stripes, pixels=16)[..., 1:-1].float()
+    inner = squash(stripes, pixels=16, antialias=True)[..., 1:-1].float()
     assert (inner - 127.5).abs().max() <= 2
 
 
-@pytest.mark.parametrize("transform", [squash, center_square])
-def test_memory_order_does_not_change_pixels(transform: Callable[..., torch.Tensor]) -> None:
-    frames = torch.randint(0, 256, (2, 3, 50, 70), dtype=torch.uint8)
+def test_without_antialias_scaling_down_leaves_pixels_out() -> None:
+    points = torch.zeros(1, 3, 256, 256, dtype=torch.uint8)
+    points[..., ::16, ::16] = 255  # new pixels are made of the four around the middle of 16 by 16
+    assert squash(points, pixels=16, antialias=False).max() == 0
+
+
+@ANTIALIAS
+@TRANSFORMS
+def test_memory_order_does_not_change_pixels(transform: Transform, antialias: bool) -> None:
+    frames = noisy_pictures()
     other = frames.contiguous(memory_format=torch.channels_last)
-    assert transform(frames, pixels=24).equal(transform(other, pixels=24))
+    one, another = (transform(order, pixels=24, antialias=antialias) for order in (frames, other))
+    assert one.equal(another)
+
+
+@ANTIALIAS
+@TRANSFORMS
+def test_bytes_are_within_a_gray_level_of_real_numbers(
+    transform: Transform, antialias: bool
+) -> None:
+    frames = noisy_pictures()
+    exact = transform(frames.double(), pixels=24, antialias=antialias)
+    error = transform(frames, pixels=24, antialias=antialias) - exact
+    assert error.abs().max() <= 1.01
+
+
+@ANTIALIAS
+@TRANSFORMS
+def test_bytes_are_neither_lighter_nor_darker_than_real_numbers(
+    transform: Transform, antialias: bool
+) -> None:
+    frames = noisy_pictures()
+    exact = transform(frames.double(), pixels=24, antialias=antialias)
+    error = transform(frames, pixels=24, antialias=antialias) - exact
+    assert error.mean().abs() <= 0.05
+
+
+@ANTIALIAS
+@TRANSFORMS
+def test_real_numbers_stay_what_they_are(transform: Transform, antialias: bool) -> None:
+    scaled = transform(noisy_pictures().double() / 255, pixels=24, antialias=antialias)
+    assert scaled.dtype == torch.float64
 
 
 # --- sound -----------------------------------------------------------------------------------
@@ -203,6 +256,12 @@ def test_a_filter_bank_is_kaldis_normalized() -> None:
     kaldis = kaldi.fbank(wave * 2**15, num_mel_bins=64, sample_frequency=16_000)
     wanted = (kaldis[:64] - 15.41663) / (2 * 6.55582)
     assert torch.allclose(filter_bank(samples_n, inputs(frames=64)), wanted, atol=1e-6)
+
+
+def test_samples_may_be_real_numbers_of_the_same_range() -> None:
+    samples_n = noise(16_000)
+    real = filter_bank(samples_n.astype(np.float32), inputs(frames=64))
+    assert real.equal(filter_bank(samples_n, inputs(frames=64)))
 
 
 def test_behind_the_end_of_the_sound_are_zeros() -> None:

@@ -121,3 +121,45 @@ def test_the_longest_text_can_be_read() -> None:
         pieces=40, max_tokens=600, width=16, depth=1, heads=2, mlp_width=16, dropout=0.0
     )
     assert encoder(tokens([2, *([7] * 598), 3])).pooled_bd.shape == (1, 16)
+
+
+def test_a_text_that_is_too_long_is_refused(encoder: TextEncoder) -> None:
+    with pytest.raises(
+        ValueError, match=r"reads up to 16 tokens, got 20; cut .* model\.text\.positions"
+    ):
+        encoder(tokens([2, 7, 3], length=20))
+
+
+def test_a_width_of_no_whole_number_of_heads_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"width of 32 is no whole number of heads \(5\); change"):
+        TextEncoder(pieces=40, max_tokens=16, width=32, depth=1, heads=5, mlp_width=48, dropout=0.0)
+
+
+def test_a_mask_of_three_axes_says_who_reads_whom(encoder: TextEncoder) -> None:
+    ids_bl = torch.tensor([[2, 7, 8, 3], [2, 7, 8, 9]])
+    before_bll = torch.ones(2, 4, 4).tril().bool()
+    first, second = encoder.read(ids_bl, before_bll)
+    torch.testing.assert_close(first[:3], second[:3])
+
+
+def test_a_full_mask_of_three_axes_is_one_of_two(encoder: TextEncoder) -> None:
+    text = tokens([2, 7, 8, 3], [2, 7, 8, 9])
+    mask_bll = text.mask_bl[:, None].expand(2, 4, 4)
+    torch.testing.assert_close(
+        encoder.read(text.ids_bl, mask_bll), encoder.read(text.ids_bl, text.mask_bl)
+    )
+
+
+def test_without_a_mask_every_condition_token_counts(encoder: TextEncoder) -> None:
+    text = tokens([2, 7, 8, 3])
+    condition_bqd, mask_bq = conditions(1)
+    expected_bld = encoder.read(
+        text.ids_bl, text.mask_bl, condition_bqd=condition_bqd, condition_mask_bq=mask_bq
+    )
+    torch.testing.assert_close(
+        encoder.read(text.ids_bl, text.mask_bl, condition_bqd=condition_bqd), expected_bld
+    )
+
+
+def test_attention_is_the_fused_one(encoder: TextEncoder) -> None:
+    assert encoder.bert.config._attn_implementation == "sdpa"

@@ -91,3 +91,32 @@ def test_every_parameter_learns() -> None:
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
     unused = [name for name, gradient in zip(names, gradients, strict=True) if gradient is None]
     assert unused == []
+
+
+def test_frames_of_another_size_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"reads frames of 16 x 16 pixels, got 16 x 24; resize them, or change"
+    ):
+        build()(frames(1, 1, 3, 16, 24))
+
+
+def test_attention_is_the_fused_one() -> None:
+    assert all(block.attn.fused_attn for block in build().tower.blocks)
+
+
+def test_in_training_blocks_are_dropped() -> None:
+    torch.manual_seed(0)
+    encoder = VisionEncoder(
+        pixels=16, patch=8, width=16, depth=4, heads=2, mlp_width=32, drop_path=0.9
+    ).train()
+    given = frames(1, 1, 3, 16, 16)
+    assert not torch.equal(encoder(given).pooled_bd, encoder(given).pooled_bd)
+
+
+def test_in_evaluation_no_block_is_dropped() -> None:
+    torch.manual_seed(0)
+    encoder = VisionEncoder(
+        pixels=16, patch=8, width=16, depth=4, heads=2, mlp_width=32, drop_path=0.9
+    ).eval()
+    given = frames(1, 1, 3, 16, 16)
+    assert torch.equal(encoder(given).pooled_bd, encoder(given).pooled_bd)

@@ -128,7 +128,16 @@ def _pack_clips(folder: Path, *, captions: Sequence[str], pixels: int = 16) -> P
     index = folder / "index.parquet"
     pq.write_table(pa.Table.from_pylist(rows), index)
     shard = {"shard": "0000.tar", "samples": len(captions), "bytes": 512, "sha256": "0" * 64}
-    manifest = {"shards": [shard], "depth": {"not_found": 2}, "ffmpeg_versions": ["7.1"]}
+    count, reason = len(captions), f"clip 'test_{len(captions):04d}': 3 of 8 time bins have a frame"
+    modalities = {"video": count, "audio": count, "subtitle": count, "depth": 0}
+    state = {"status": "truncated", "stage": "extract", "clips": 1, "first_reasons": [reason]}
+    manifest = {
+        "shards": [shard],
+        "splits": [{"split": "test", "clips": count + 1, "usable": count, **modalities}],
+        "unusable": [state],
+        "depth": {"not_found": 2},
+        "ffmpeg_versions": ["7.1"],
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return index
 

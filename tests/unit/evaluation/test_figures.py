@@ -132,3 +132,19 @@ def test_nothing_to_draw_is_refused() -> None:
         draw_volumes(np.array([]), np.array([]))
     with pytest.raises(ValueError, match="no recalls"):
         draw_recalls([], title="none")
+
+
+def _bars(*cutoffs: str) -> list[RecallBar]:
+    recalls = {"R@1": 12.5, "R@10": 40.0}
+    other = dict.fromkeys(cutoffs, 66.7)
+    return [RecallBar(label="TV", recalls=recalls), RecallBar(label="TVA", recalls=other)]
+
+
+def test_the_cut_offs_that_all_bars_have_are_drawn() -> None:
+    texts = set(_texts(draw_recalls(_bars("R@10", "R@20"), title="Recall")))
+    assert {"R@1", "R@10", "R@20"} & texts == {"R@10"}
+
+
+def test_bars_without_a_common_cut_off_are_named() -> None:
+    with pytest.raises(ValueError, match=r"TV: R@1, R@10; TVA: R@5\); give them one in"):
+        draw_recalls(_bars("R@5"), title="Recall")

@@ -1,61 +1,86 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from gram.evaluation.origins import ShardFacts, SplitFacts, describe_dataset
+from gram.data.status import Status
+from gram.evaluation.origins import (
+    DatasetFacts,
+    PackedShard,
+    SetAside,
+    SplitFacts,
+    describe_dataset,
+)
+from gram.files import sha256_of
+from tests.unit.data.made_shards import MadeClip, make_index
 
-PackClips = Callable[..., Path]
+CLIPS = [
+    MadeClip(clip_id="whole", subtitle="hello"),
+    MadeClip(clip_id="silent", sound_seconds=None, depth_maps=None),
+    MadeClip(clip_id="other", split="test"),
+    *(MadeClip(clip_id=f"cut{n}", status=Status.TRUNCATED) for n in range(7)),
+    MadeClip(clip_id="lost", split="test", status=Status.NOT_FOUND),
+]
 
 
-def test_clips_are_counted_by_split(pack_clips: PackClips, tmp_path: Path) -> None:
-    index = pack_clips(tmp_path, captions=["one", "two"])
-    facts = describe_dataset("toys", index=index, manifest=tmp_path / "manifest.json")
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the index of clips that were packed, with its shard and manifest beside it."""
+    return make_index(tmp_path_factory.mktemp("made"), CLIPS)
+
+
+@pytest.fixture(scope="module")
+def facts(index: Path) -> DatasetFacts:
+    return describe_dataset("toys", manifest=index.with_name("manifest.json"))
+
+
+def test_clips_are_counted_by_split(facts: DatasetFacts) -> None:
     assert facts.splits == (
-        SplitFacts(split="test", clips=3, usable=2, audio=2, subtitle=2, depth=0),
+        SplitFacts(split="train", clips=9, usable=2, audio=1, subtitle=1, depth=1),
+        SplitFacts(split="test", clips=2, usable=1, audio=1, subtitle=0, depth=1),
     )
 
 
-def test_clips_set_aside_are_counted_by_reason(pack_clips: PackClips, tmp_path: Path) -> None:
-    index = pack_clips(tmp_path, captions=["one", "two"])
-    rows = pq.read_table(index).to_pylist()
-    gone = {**rows[-1], "status": "not_found", "stage": "probe", "reason": "no file"}
-    pq.write_table(pa.Table.from_pylist([*rows, gone, gone]), index)
-    facts = describe_dataset("toys", index=index, manifest=tmp_path / "manifest.json")
+def test_clips_set_aside_are_counted_the_most_frequent_way_first(facts: DatasetFacts) -> None:
     assert [(aside.status, aside.stage, aside.clips) for aside in facts.aside] == [
-        ("not_found", "probe", 2),
-        ("truncated", "extract", 1),
-    ]
-    assert [aside.reasons for aside in facts.aside] == [
-        (("no file", 2),),
-        (("3 of 8 time bins have a frame", 1),),
+        ("truncated", "probe", 7),
+        ("not_found", "probe", 1),
     ]
 
 
-def test_many_reasons_are_cut_and_counted(pack_clips: PackClips, tmp_path: Path) -> None:
-    index = pack_clips(tmp_path, captions=["one"])
-    rows = pq.read_table(index).to_pylist()
-    odd = [{**rows[-1], "reason": f"reason {min(i, 7)}"} for i in range(10)]
-    pq.write_table(pa.Table.from_pylist([rows[0], *odd]), index)
-    facts = describe_dataset("toys", index=index, manifest=tmp_path / "manifest.json")
-    (aside,) = facts.aside
-    assert (aside.clips, len(aside.reasons), aside.more_reasons) == (10, 5, 3)
-    assert aside.reasons[0] == ("reason 7", 3)
+def test_a_clip_set_aside_is_told_with_its_reason(facts: DatasetFacts) -> None:
+    assert facts.aside[1] == SetAside(
+        status="not_found",
+        stage="probe",
+        clips=1,
+        first_reasons=("clip 'lost': lost is not_found",),
+    )
 
 
-def test_the_manifest_tells_shards_depth_and_decoder(pack_clips: PackClips, tmp_path: Path) -> None:
-    index = pack_clips(tmp_path, captions=["one", "two"])
-    facts = describe_dataset("toys", index=index, manifest=tmp_path / "manifest.json")
-    assert facts.shards == (ShardFacts(name="0000.tar", samples=2, bytes=512, sha256="0" * 64),)
-    assert facts.depth == {"not_found": 2}
-    assert facts.ffmpeg_versions == ("7.1",)
+def test_of_many_reasons_the_first_are_told(facts: DatasetFacts) -> None:
+    assert facts.aside[0].first_reasons == tuple(
+        f"clip 'cut{n}': cut{n} is truncated" for n in range(5)
+    )
 
 
-def test_a_manifest_of_another_form_is_named(pack_clips: PackClips, tmp_path: Path) -> None:
-    index = pack_clips(tmp_path, captions=["one"])
+def test_shards_are_those_of_the_data_set(index: Path, facts: DatasetFacts) -> None:
+    shard = index.with_name("0000.tar")
+    assert facts.shards == (
+        PackedShard(
+            name="0000.tar", samples=3, bytes=shard.stat().st_size, sha256=sha256_of(shard)
+        ),
+    )
+
+
+def test_depth_files_are_counted_by_what_became_of_them(facts: DatasetFacts) -> None:
+    assert facts.depth == {"not_found": 1, "ok": 2}
+
+
+def test_the_decoder_is_named(facts: DatasetFacts) -> None:
+    assert facts.ffmpeg_versions == ("5.1",)
+
+
+def test_a_manifest_of_another_form_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"files": []}), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"manifest.json lacks 'depth'; delete it and run"):
-        describe_dataset("toys", index=index, manifest=tmp_path / "manifest.json")
+    with pytest.raises(ValueError, match=r"manifest.json lacks 'splits'; delete it and run"):
+        describe_dataset("toys", manifest=tmp_path / "manifest.json")

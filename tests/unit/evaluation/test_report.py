@@ -73,42 +73,50 @@ class Inputs:
         self.row = TableRow(run="volume_tva", benchmark="toys", label=f"mine {NASTY}")
         rows = (TableRow(run="volume_tv", benchmark="toys"), self.row)
         self.table = TableConfig(title=f"Toys {NASTY}", rows=rows, note="A note.")
-        self.scores = []
-        for run, modalities in RUNS.items():
-            trained_on = 5 if run == "volume_tv" else 0
+        for run, modalities in {**RUNS, "in_no_table": RUNS["volume_tva"]}.items():
+            trained_on = {"volume_tv": 5, "in_no_table": 3}.get(run, 0)
             made = make_embeddings(run=run, modalities=modalities, trained_on=trained_on)
             save_embeddings(made, self._path("embeddings", run, "toys"))
-            output = self._path("scores", run, "toys.json")
-            score_retrieval(
-                self._path("embeddings", run, "toys"),
-                settings=EvaluationConfig(scores=("volume",), recall_at=(1, 5)),
-                output=output,
-                tracker=Silence(),
-            )
-            self.scores.append(output)
-        self.csv = folder / "tables" / "demo.csv"
-        make_table(
-            self.table,
-            scores=self.scores,
-            csv=self.csv,
-            markdown=folder / "demo.md",
-            latex=folder / "demo.tex",
-            tracker=Silence(),
-        )
+        self.scores = [self.score(run, recall_at=(1, 5)) for run in RUNS]
+        self.csv = self.tabulate("demo", self.table, scores=self.scores)
         self.histories = [self._history("pretrained", run) for run in RUNS]
         self.histories.append(self._history("finetuned", "volume_tv", "toys"))
 
-    def report(self, **settings: int) -> str:
+    def score(self, run: str, *, recall_at: tuple[int, ...], folder: str = "scores") -> Path:
+        """Score the embeddings of a run."""
+        output = self._path(folder, run, "toys.json")
+        score_retrieval(
+            self._path("embeddings", run, "toys"),
+            settings=EvaluationConfig(scores=("volume",), recall_at=recall_at),
+            output=output,
+            tracker=Silence(),
+        )
+        return output
+
+    def tabulate(self, name: str, table: TableConfig, *, scores: list[Path]) -> Path:
+        """Make a table and give its CSV file."""
+        csv = self._path("tables", f"{name}.csv")
+        markdown, latex = csv.with_suffix(".md"), csv.with_suffix(".tex")
+        make_table(table, scores=scores, csv=csv, markdown=markdown, latex=latex, tracker=Silence())
+        return csv
+
+    def report(
+        self,
+        *,
+        showcase: TableRow | None = None,
+        tables: dict[str, TableConfig] | None = None,
+        scores: list[Path] | None = None,
+        **settings: int,
+    ) -> str:
         """Make the report and read it."""
         output = self.folder / "report" / "index.html"
+        row, configs = showcase or self.row, tables or {"demo": self.table}
         make_report(
-            ReportSettings(
-                report=ReportConfig(**settings), tables={"demo": self.table}, showcase=self.row
-            ),
-            tables=[self.csv],
+            ReportSettings(report=ReportConfig(**settings), tables=configs, showcase=row),
+            tables=[self._path("tables", f"{name}.csv") for name in configs],
             histories=self.histories,
-            scores=self.scores,
-            embeddings=self._path("embeddings", "volume_tva", "toys"),
+            scores=scores or self.scores,
+            embeddings=self._path("embeddings", row.run, row.benchmark),
             index=self.index,
             manifest=self.index.with_name("manifest.json"),
             output=output,
@@ -208,3 +216,52 @@ def test_a_report_without_queries_has_no_empty_section(inputs: Inputs) -> None:
 )
 def test_the_figures_are_in_the_page(html: str, title: str) -> None:
     assert f"<h3>{title}" in html
+
+
+# --- a line in detail that stands in no table -------------------------------------------------
+
+
+ELSEWHERE = TableRow(run="in_no_table", benchmark="toys")
+
+
+def test_the_line_in_detail_may_stand_in_no_table(inputs: Inputs) -> None:
+    scores = [*inputs.scores, inputs.score("in_no_table", recall_at=(1, 5))]
+    shown = "".join(Page(inputs.report(showcase=ELSEWHERE, scores=scores)).text)
+    assert "In detail: in_no_table" in shown
+
+
+def test_the_line_in_detail_is_warned_of_too(inputs: Inputs) -> None:
+    scores = [*inputs.scores, inputs.score("in_no_table", recall_at=(1, 5))]
+    html = inputs.report(showcase=ELSEWHERE, scores=scores)
+    assert "3 of the 12 gallery clips of toys were trained on by in_no_table." in html
+
+
+def test_a_line_in_detail_without_scores_is_named(inputs: Inputs) -> None:
+    with pytest.raises(ValueError, match="in_no_table"):
+        inputs.report(showcase=ELSEWHERE)
+
+
+# --- runs of different cut-offs ---------------------------------------------------------------
+
+
+def report_of_two_tables(inputs: Inputs, recall_at: tuple[int, ...]) -> str:
+    """Make a report in which the two runs have tables and cut-offs of their own."""
+    tables, scores = {}, []
+    for (run, cutoffs), row in zip(
+        {"volume_tv": recall_at, "volume_tva": (1, 5)}.items(), inputs.table.rows, strict=True
+    ):
+        scores.append(inputs.score(run, recall_at=cutoffs, folder="other_scores"))
+        tables[f"of_{run}"] = TableConfig(title=run, rows=(row,))
+        inputs.tabulate(f"of_{run}", tables[f"of_{run}"], scores=scores[-1:])
+    return inputs.report(tables=tables, scores=scores)
+
+
+def test_the_figure_shows_the_cut_offs_that_all_runs_have(inputs: Inputs) -> None:
+    html = report_of_two_tables(inputs, (5, 8))
+    assert "<h3>Recall by modalities, toys</h3>" in html
+    assert "Left out" not in html
+
+
+def test_a_figure_without_a_common_cut_off_is_left_out_with_a_sentence(inputs: Inputs) -> None:
+    html = report_of_two_tables(inputs, (2, 8))
+    assert "Left out: its runs have no cut-off in common (evaluation.recall_at)." in html

@@ -11,6 +11,7 @@ from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
 from gram.training.loop import TrainingFiles, train
+from gram.training.means import Means
 from gram.types import Modality
 
 
@@ -33,16 +34,12 @@ def make_settings(
             seed=seed,
             model=make_model_config(modalities, dropout=dropout),
             inputs=inputs,
-            loss=LossConfig.model_validate(loss or {}),
+            loss=LossConfig.model_validate(
+                {"gather": "connected", "matching_on": "all", **(loss or {})}
+            ),
             optimizer=OptimizerConfig(),
             training=TrainingConfig.model_validate(
-                {
-                    "batch_size": 4,
-                    "learning_rate": 1e-3,
-                    "checkpoint_steps": 2,
-                    **length,
-                    **training,
-                }
+                {"batch_size": 4, "learning_rate": 1e-3, **length, **training}
             ),
         )
 
@@ -61,15 +58,22 @@ def run(shards: Path, tmp_path: Path) -> Callable[..., Path]:
         index: Path = shards / "index.parquet",
         tracker: Silence | None = None,
         workers: int = 0,
+        cache_mib: int = 0,
+        checkpoint_steps: int = 2,
     ) -> Path:
         files = TrainingFiles(
             index=index,
             vocabulary=shards / "vocab.txt" if start is None else None,
             start=start,
-            checkpoint=tmp_path / folder / "last.pt",
+            checkpoint=tmp_path / folder / "last.safetensors",
         )
-        device, tracker = torch.device("cpu"), tracker or Silence()
-        train(settings, files, device=device, tracker=tracker, workers=workers)
+        means = Means(
+            device=torch.device("cpu"),
+            workers=workers,
+            cache_mib=cache_mib,
+            checkpoint_steps=checkpoint_steps,
+        )
+        train(settings, files, means, tracker=tracker or Silence())
         return tmp_path / folder
 
     return train_in
@@ -87,7 +91,7 @@ def weights() -> Callable[[Path], dict[str, torch.Tensor]]:
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    return GramModel.load(folder / "last.pt").state_dict()
+    return GramModel.load(folder / "last.safetensors").state_dict()
 
 
 def _are_equal(first: Path, second: Path) -> bool:

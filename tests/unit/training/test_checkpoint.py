@@ -32,7 +32,7 @@ def fresh(seed: int = 0) -> Training:
 
 
 def at(folder: Path, made_with: str = "settings") -> PartialCheckpoint:
-    return PartialCheckpoint(folder / "run" / "last.pt", made_with=made_with)
+    return PartialCheckpoint(folder / "run" / "last.safetensors", made_with=made_with)
 
 
 def save(folder: Path, training: Training, *, steps: int = 1) -> None:

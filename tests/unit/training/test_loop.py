@@ -26,6 +26,7 @@ MakeModel = Callable[..., GramModel]
 MakeBatch = Callable[..., Batch]
 
 BOTH = pytest.mark.parametrize("kind", ["volume", "cosine"])
+KINDS = pytest.mark.parametrize("kind", ["volume", "cosine", "eigenvalue", "product"])
 
 
 class Notebook(Silence):
@@ -34,6 +35,11 @@ class Notebook(Silence):
     def __init__(self) -> None:
         """Begin with an empty page."""
         self.told: dict[int, dict[str, float]] = {}
+        self.sent: list[int] = []
+
+    def flush(self) -> None:
+        """Keep how many steps had been told of when they were sent."""
+        self.sent.append(len(self.told))
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Keep the numbers of a step."""
@@ -45,7 +51,7 @@ class Notebook(Silence):
 
 def test_the_checkpoint_can_be_loaded(run: Train, make_settings: MakeSettings) -> None:
     settings = make_settings(modalities=ITEM_MODALITIES, steps=2)
-    model = GramModel.load(run(settings) / "last.pt")
+    model = GramModel.load(run(settings) / "last.safetensors")
     assert (model.model_config, model.inputs_config) == (settings.model, settings.inputs)
 
 
@@ -78,7 +84,7 @@ def test_a_readable_description_stands_beside_the_checkpoint(
 
 def test_nothing_else_is_left_behind(run: Train, make_settings: MakeSettings) -> None:
     names = [path.name for path in run(make_settings(steps=9)).iterdir()]
-    assert sorted(names) == ["history.csv", "last.json", "last.pt"]
+    assert sorted(names) == ["history.csv", "last.json", "last.safetensors"]
 
 
 # --- how long, and on what --------------------------------------------------------------------
@@ -103,6 +109,14 @@ def test_the_tracker_is_told_every_ten_steps_and_the_last(
     assert list(notebook.told) == [10, 12]
 
 
+def test_what_the_tracker_was_told_is_sent_with_each_partial_checkpoint(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    notebook = Notebook()
+    run(make_settings(steps=25), tracker=notebook, checkpoint_steps=10)
+    assert notebook.sent == [1, 2]
+
+
 def test_the_tracker_is_told_how_fast_it_goes(run: Train, make_settings: MakeSettings) -> None:
     notebook = Notebook()
     run(make_settings(steps=1), tracker=notebook)
@@ -115,7 +129,7 @@ def test_a_split_that_is_not_there_is_named(run: Train, make_settings: MakeSetti
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-@BOTH
+@KINDS
 def test_any_number_of_modalities_can_be_trained(
     run: Train, make_settings: MakeSettings, kind: str, count: int
 ) -> None:
@@ -173,9 +187,9 @@ def test_another_seed_gives_other_weights(
 def test_keeping_decoded_clips_changes_nothing(
     run: Train, make_settings: MakeSettings, are_equal: Compare
 ) -> None:
-    plain = run(make_settings(modalities=ITEM_MODALITIES, steps=5), folder="plain")
-    cached = run(make_settings(modalities=ITEM_MODALITIES, steps=5, cache_mib=64), folder="cached")
-    assert are_equal(plain, cached)
+    settings = make_settings(modalities=ITEM_MODALITIES, steps=5)
+    plain = run(settings, folder="plain")
+    assert are_equal(run(settings, folder="cached", cache_mib=64), plain)
 
 
 def test_reading_ahead_changes_nothing(
@@ -196,7 +210,7 @@ def test_finetuning_starts_from_the_weights_of_the_checkpoint(
     tuned = run(
         make_settings(steps=1, learning_rate=1e-12, seed=7),
         folder="finetuned",
-        start=start / "last.pt",
+        start=start / "last.safetensors",
     )
     before, after = weights(start), weights(tuned)
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
@@ -206,9 +220,18 @@ def test_finetuning_goes_on_with_the_learned_temperature(
     run: Train, make_settings: MakeSettings
 ) -> None:
     first = make_settings(steps=2, loss={"temperature": 0.5})
-    start = run(first, folder="pretrained") / "last.pt"
+    start = run(first, folder="pretrained") / "last.safetensors"
     tuned = run(make_settings(steps=1), folder="finetuned", start=start)
     assert pd.read_csv(tuned / "history.csv")["temperature"][0] == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_temperature_of_the_settings_counts_more_than_a_learned_one(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    start = run(make_settings(steps=2, loss={"temperature": 0.5}), folder="pretrained")
+    again = make_settings(steps=1, loss={"temperature": 0.2})
+    tuned = run(again, folder="finetuned", start=start / "last.safetensors")
+    assert pd.read_csv(tuned / "history.csv")["temperature"][0] == pytest.approx(0.2, rel=0.01)
 
 
 def test_a_run_of_fewer_modalities_starts_from_the_weights_that_it_has(
@@ -216,7 +239,10 @@ def test_a_run_of_fewer_modalities_starts_from_the_weights_that_it_has(
 ) -> None:
     start = run(make_settings(modalities=ITEM_MODALITIES, steps=1), folder="all")
     settings = make_settings(modalities=(SUBTITLE,), steps=1, learning_rate=1e-12, seed=7)
-    before, after = weights(start), weights(run(settings, folder="one", start=start / "last.pt"))
+    before, after = (
+        weights(start),
+        weights(run(settings, folder="one", start=start / "last.safetensors")),
+    )
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in after)
 
 
@@ -226,7 +252,7 @@ def test_what_the_start_lacks_is_logged(
     start = run(make_settings(modalities=(SUBTITLE,), steps=1), folder="one")
     settings = make_settings(modalities=(AUDIO, SUBTITLE), steps=1)
     with caplog.at_level(logging.INFO):
-        run(settings, folder="two", start=start / "last.pt")
+        run(settings, folder="two", start=start / "last.safetensors")
     (said,) = [text for text in caplog.messages if text.startswith("weights of ")]
     assert "projections.audio.weight" in said
 
@@ -242,7 +268,8 @@ def test_word_pieces_come_from_one_place(given: str, tmp_path: Path) -> None:
 
 
 def step(model: GramModel, batch: Batch, **loss: object) -> StepLoss:
-    return step_loss(model, batch, LossConfig.model_validate(loss))
+    settings = {"gather": "connected", "matching_on": "all", **loss}
+    return step_loss(model, batch, LossConfig.model_validate(settings))
 
 
 def parts_without_gradient(model: GramModel, total: torch.Tensor) -> set[str]:
@@ -252,7 +279,7 @@ def parts_without_gradient(model: GramModel, total: torch.Tensor) -> set[str]:
     return {name for name, gradient in zip(names, gradients, strict=True) if gradient is None}
 
 
-@BOTH
+@KINDS
 def test_every_parameter_learns(make_model: MakeModel, make_batch: MakeBatch, kind: str) -> None:
     model = make_model()
     assert parts_without_gradient(model, step(model, make_batch(4), kind=kind).total) == set()
@@ -270,7 +297,7 @@ def test_a_batch_of_one_clip_has_no_matching_loss(
     assert step(make_model(), make_batch(1)).matching.item() == 0
 
 
-@BOTH
+@KINDS
 def test_clips_that_lack_modalities_have_a_finite_loss(
     make_model: MakeModel, make_batch: MakeBatch, kind: str
 ) -> None:
@@ -293,3 +320,41 @@ def test_without_a_weight_no_pair_is_read(make_model: MakeModel, make_batch: Mak
     model.match_head.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
     step(model, make_batch(4), matching_weight=0)
     assert read == []
+
+
+def test_the_area_loss_trains_two_modalities(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    model = make_model((VIDEO, AUDIO))
+    assert parts_without_gradient(model, step(model, make_batch(4), kind="area").total) == set()
+
+
+@pytest.mark.parametrize("gather", ["detached", "connected"])
+def test_the_loss_is_the_same_number_with_and_without_gradient_of_the_others(
+    make_model: MakeModel, make_batch: MakeBatch, gather: str
+) -> None:
+    torch.manual_seed(1)
+    whole = step(make_model(), make_batch(4)).total.item()
+    torch.manual_seed(1)
+    assert step(make_model(), make_batch(4), gather=gather).total.item() == pytest.approx(whole)
+
+
+def test_detached_the_captions_learn_from_their_direction_alone(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    model, batch = make_model((VIDEO,)), make_batch(4)
+    projection = model.projections["text"].weight
+    detached = step(model, batch, gather="detached", matching_weight=0)
+    connected = step(model, batch, matching_weight=0)
+    (given,) = torch.autograd.grad(detached.total, projection)
+    (expected,) = torch.autograd.grad(connected.contrastive.text_to_item / 2, projection)
+    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_matching_on_video_and_audio_leaves_the_tokens_of_others_alone(
+    make_model: MakeModel, make_batch: MakeBatch
+) -> None:
+    model = make_model()
+    missing = parts_without_gradient(
+        model, step(model, make_batch(4), matching_on="video_audio").total
+    )
+    assert missing
+    assert {name.split(".")[1] for name in missing} == {"subtitle"}

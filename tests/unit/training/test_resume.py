@@ -62,10 +62,10 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
 def test_a_training_killed_within_a_later_epoch_ends_as_an_undisturbed_one(
     run: Train, make_settings: MakeSettings, are_equal: Compare
 ) -> None:
-    settings = make_settings(epochs=4, batch_size=5, checkpoint_steps=3)
+    settings = make_settings(epochs=4, batch_size=5)
     undisturbed = run(settings, folder="undisturbed")
-    kill(run, settings, step=5)
-    kill(run, settings, step=7)
+    kill(run, settings, step=5, checkpoint_steps=3)
+    kill(run, settings, step=7, checkpoint_steps=3)
     assert are_equal(run(settings, workers=2), undisturbed)
 
 
@@ -77,6 +77,20 @@ def test_a_killed_training_goes_on_where_it_stopped(
     kill(run, settings)
     with caplog.at_level("INFO", logger="gram"):
         run(settings)
+    assert "going on after step 4, from" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "means", [{"workers": 2}, {"cache_mib": 64}, {"checkpoint_steps": 3}], ids=lambda one: min(one)
+)
+@killed
+def test_a_killed_training_goes_on_with_other_means(
+    run: Train, make_settings: MakeSettings, means: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = make_settings(steps=6)
+    kill(run, settings)
+    with caplog.at_level("INFO", logger="gram"):
+        run(settings, **means)
     assert "going on after step 4, from" in caplog.text
 
 
@@ -121,8 +135,8 @@ def test_a_training_from_another_start_starts_anew(
     run: Train, make_settings: MakeSettings, are_equal: Compare
 ) -> None:
     settings = make_settings(steps=6)
-    one = run(make_settings(steps=1), folder="one") / "last.pt"
-    other = run(make_settings(steps=1, seed=5), folder="other") / "last.pt"
+    one = run(make_settings(steps=1), folder="one") / "last.safetensors"
+    other = run(make_settings(steps=1, seed=5), folder="other") / "last.safetensors"
     kill(run, settings, start=one)
     again = run(settings, start=other)
     assert are_equal(again, run(settings, folder="undisturbed", start=other))

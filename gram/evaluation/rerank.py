@@ -1,0 +1,193 @@
+"""Re-ranking: the best candidates of a first score, read pair by pair, in order of their match.
+
+A first score (volume, cosine) compares vectors that were computed apart. A matching head reads a
+text and an item together, which is slower by far, so it reads the K best candidates of every query
+only. Those come first, in order of their match probability. All others follow in order of the first
+score: they neither tie nor mix with what was read. (The released code leaves them all at 0.)
+
+The K best are marked for each direction apart: from text to item the K best items of every text,
+from item to text the K best texts of every item. A pair that both directions mark is read once.
+
+Shape letters of this file: N texts, M items, Q queries, C candidates, P pairs.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gram.evaluation.ranks import rank_right
+from gram.evaluation.retrieval import RetrievalPlaces
+from gram.evaluation.scores import NearIs
+
+Match = Callable[[Tensor, Tensor], Tensor]
+"""Reads pairs: row of the text and row of the item of each, int64, shape (P,), on the device of the
+scores -> probability that they match, float, shape (P,), in [0, 1]; large is near."""
+
+PAIRS_AT_ONCE = 64
+"""Pairs that are read in one call: each holds a copy of its item's condition tokens."""
+
+SMALLEST_PROBABILITY = 1e-12
+"""Probabilities below it rank as it does, those as near to 1 likewise."""
+
+LARGEST_LOG_ODDS = -math.log(SMALLEST_PROBABILITY)
+
+
+class Reranked(NamedTuple):
+    """Similarities of texts and items after re-ranking, for either direction; large is near.
+
+    What was read holds its match probability, in [0, 1]. What was not is -1 or less and keeps the
+    order of the first score.
+
+    Attributes:
+        items_of_text_nm: To rank along rows: the K best items of every text were read. float32
+            (float64 if the first score is), shape (N, M).
+        texts_of_item_nm: To rank along columns: the K best texts of every item were read. Same
+            type, shape (N, M).
+    """
+
+    items_of_text_nm: Tensor
+    texts_of_item_nm: Tensor
+
+
+def match_probability(logits_p2: Tensor) -> Tensor:
+    """Give the probability of a match: softmax of logits (no match, match), float32, shape (P,).
+
+    Example:
+        >>> match_probability(torch.tensor([[0.0, 0.0], [-9.0, 9.0]]))
+        tensor([0.5000, 1.0000])
+    """
+    return logits_p2.float().softmax(dim=1)[:, 1]
+
+
+def mark_best(scores_qc: Tensor, *, near_is: NearIs, keep: int) -> Tensor:
+    """Mark the K nearest candidates of every query.
+
+    Args:
+        scores_qc: Scores, float, shape (Q, C).
+        near_is: Which end of the scores is near.
+        keep: K, at least 1; all candidates where there are fewer. Of candidates with equal scores
+            the first ones are marked.
+
+    Returns:
+        True where a candidate is marked, bool, shape (Q, C).
+
+    Example:
+        >>> mark_best(torch.tensor([[0.3, 0.1, 0.2]]), near_is="small", keep=2)
+        tensor([[False,  True,  True]])
+    """
+    order_qc = scores_qc.argsort(dim=1, descending=near_is == "large", stable=True)
+    marked_qc = torch.zeros_like(scores_qc, dtype=torch.bool)
+    return marked_qc.scatter_(1, order_qc[:, :keep], value=True)
+
+
+def rerank(
+    scores_nm: Tensor,
+    match: Match,
+    *,
+    near_is: NearIs,
+    keep: int,
+    pairs_at_once: int = PAIRS_AT_ONCE,
+) -> Reranked:
+    """Read the best pairs of a first score, for both directions.
+
+    Args:
+        scores_nm: First score of every text with every item, float, shape (N, M), on any device.
+        match: Reads pairs.
+        near_is: Which end of the first score is near.
+        keep: K, how many candidates of every query are read; all of them where there are fewer.
+        pairs_at_once: Pairs given to ``match`` at once; it changes speed and memory only.
+
+    Raises:
+        ValueError: If a first score is not finite or there is none, ``keep`` or ``pairs_at_once``
+            is below 1, or ``match`` gives another number of values or one outside [0, 1].
+
+    Example:
+        >>> reads = lambda texts, items: (texts == items).float()
+        >>> volume_nm = torch.tensor([[0.2, 0.1, 0.9], [0.3, 0.5, 0.4], [0.8, 0.7, 0.6]])
+        >>> rerank(volume_nm, reads, near_is="small", keep=2).items_of_text_nm
+        tensor([[ 1.0000,  0.0000, -1.8000],
+                [ 0.0000, -1.4000,  0.0000],
+                [-1.7000,  0.0000,  1.0000]])
+    """
+    _check(scores_nm, keep=keep, pairs_at_once=pairs_at_once)
+    scores_nm = scores_nm.to(torch.promote_types(scores_nm.dtype, torch.float32))
+    for_text_nm = mark_best(scores_nm, near_is=near_is, keep=keep)
+    for_item_nm = mark_best(scores_nm.mT, near_is=near_is, keep=keep).mT
+    distance_nm = scores_nm if near_is == "small" else -scores_nm
+    behind_nm = distance_nm.min() - distance_nm - 1
+    read_nm = torch.zeros_like(scores_nm)
+    _read(for_text_nm | for_item_nm, match, pairs_at_once=pairs_at_once, into_nm=read_nm)
+    return Reranked(
+        items_of_text_nm=torch.where(for_text_nm, read_nm, behind_nm),
+        texts_of_item_nm=torch.where(for_item_nm, read_nm, behind_nm),
+    )
+
+
+def rank_reranked(reranked: Reranked, text_item_n: Tensor) -> RetrievalPlaces:
+    """Find the places of the right candidates after re-ranking; see ``rank_right`` for ties.
+
+    Args:
+        reranked: What ``rerank`` gave.
+        text_item_n: Row of the item that each text describes, int64, shape (N,). An item may have
+            several texts, of which the nearest counts, or none: then it is no query.
+
+    Returns:
+        The places in both directions, on the CPU.
+
+    Raises:
+        ValueError: If a text describes no item of the gallery.
+    """
+    forward_nm, backward_nm = (_stretched(similarity_nm.cpu()) for similarity_nm in reranked)
+    right_nm = text_item_n.cpu().unsqueeze(1) == torch.arange(forward_nm.shape[1])
+    asked_m = right_nm.any(dim=0)
+    return RetrievalPlaces(
+        text_to_item=rank_right(forward_nm, right_nm, near_is="large"),
+        item_to_text=rank_right(backward_nm.mT[asked_m], right_nm.mT[asked_m], near_is="large"),
+    )
+
+
+def _stretched(similarity_nm: Tensor) -> Tensor:
+    """Put log odds in place of probabilities, and the others below them, in float64.
+
+    The probabilities of a trained head crowd at 0 and 1, nearer together than what ties.
+    """
+    odds_nm = similarity_nm.double().logit(eps=SMALLEST_PROBABILITY)
+    return torch.where(similarity_nm >= 0, odds_nm, similarity_nm.double() - LARGEST_LOG_ODDS)
+
+
+def _read(marked_nm: Tensor, match: Match, *, pairs_at_once: int, into_nm: Tensor) -> None:
+    """Read the marked pairs and write their probabilities into a matrix."""
+    for pairs in torch.split(marked_nm.nonzero(), pairs_at_once):
+        texts_p, items_p = pairs.unbind(dim=1)
+        given_p = match(texts_p, items_p)
+        if given_p.shape != texts_p.shape:
+            raise ValueError(
+                f"the match of {len(pairs)} pairs needs shape ({len(pairs)},), got "
+                f"{tuple(given_p.shape)}; give one probability a pair"
+            )
+        if not ((given_p >= 0) & (given_p <= 1)).all():
+            raise ValueError(
+                f"match probabilities lie in [0, 1], got {given_p.min():g} to {given_p.max():g}; "
+                "give match_probability of the logits"
+            )
+        into_nm[texts_p, items_p] = given_p.to(into_nm)
+
+
+def _check(scores_nm: Tensor, *, keep: int, pairs_at_once: int) -> None:
+    if scores_nm.ndim != 2 or not scores_nm.numel():
+        raise ValueError(
+            "re-ranking needs scores of shape (N, M) with a text and an item at least, got "
+            f"{tuple(scores_nm.shape)}; give the whole matrix of first scores"
+        )
+    bad = int((~scores_nm.isfinite()).sum())
+    if bad:
+        raise ValueError(
+            f"{bad} of {scores_nm.numel()} scores are not finite and cannot be ranked; "
+            "look at the embeddings"
+        )
+    for name, value in (("keep", keep), ("pairs_at_once", pairs_at_once)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; give 1 or more")

@@ -1,0 +1,234 @@
+"""Tracking where something fails, and where several projects share a server."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from gram.tracking import (
+    JobIdentity,
+    Silence,
+    default_address,
+    finish_invocation,
+    make_database,
+    tracked_job,
+    without_password,
+)
+from tests.unit.made_tracking import Tracking, database, tracking
+
+__all__ = ["database", "tracking"]
+
+
+# --- the database -----------------------------------------------------------------------------
+
+
+def stand_in_for_mlflow(monkeypatch: pytest.MonkeyPatch, *, status: int = 0) -> list[Sequence[str]]:
+    """Let another function set databases up, slowly; give the list of its calls."""
+    calls: list[Sequence[str]] = []
+
+    def upgrade(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        calls.append(command)
+        time.sleep(0.1)
+        Path(command[-1].removeprefix("sqlite:///")).touch()
+        return subprocess.CompletedProcess(command, status, "", "")
+
+    monkeypatch.setattr("gram.tracking.subprocess.run", upgrade)
+    return calls
+
+
+def test_jobs_that_begin_at_once_make_one_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = stand_in_for_mlflow(monkeypatch)
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(make_database, [f"sqlite:///{tmp_path / 'mlflow.db'}"] * 3))
+    assert len(calls) == 1
+
+
+def test_a_database_that_was_deleted_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = stand_in_for_mlflow(monkeypatch)
+    for _ in range(2):
+        make_database(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        (tmp_path / "mlflow.db").unlink()
+    assert len(calls) == 2
+
+
+def test_a_database_that_cannot_be_set_up_is_not_left_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in_for_mlflow(monkeypatch, status=1)
+    with pytest.raises(subprocess.CalledProcessError):
+        make_database(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db.lock"]
+
+
+def test_jobs_are_tracked_beside_their_results_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_address() == f"sqlite:///{tmp_path / 'results/mlflow.db'}"
+
+
+# --- MLflow fails -----------------------------------------------------------------------------
+
+
+UNREACHABLE = "http://anna:secret@127.0.0.1:9"
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise MlflowException("the database is locked")
+
+
+@pytest.fixture
+def no_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's client give up at once."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+def unreachable(folder: Path) -> Tracking:
+    return Tracking(UNREACHABLE, folder / "parents", MlflowClient(UNREACHABLE))
+
+
+@pytest.mark.usefixtures("no_tries")
+def test_a_job_that_cannot_be_tracked_goes_on(tmp_path: Path) -> None:
+    with unreachable(tmp_path).job("goes on") as tracker:
+        tracker.metrics({"loss": 1.0})
+    assert isinstance(tracker, Silence)
+
+
+@pytest.mark.usefixtures("no_tries")
+def test_a_job_that_cannot_be_tracked_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unreachable(tmp_path).end("says so")
+    (message,) = [one for one in caplog.messages if "goes on without it" in one]
+    assert message.startswith("tracking at http://127.0.0.1:9 failed")
+    assert "Check that the address in MLFLOW_TRACKING_URI can be reached" in message
+
+
+@pytest.mark.usefixtures("no_tries")
+def test_no_password_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unreachable(tmp_path).end("password")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("gram")]
+    assert ours
+    assert [message for message in ours if "secret" in message or "anna" in message] == []
+
+
+@pytest.mark.usefixtures("no_tries")
+def test_a_workflow_whose_parent_cannot_be_closed_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "first.txt").write_text("0" * 32, encoding="utf-8")
+    finish_invocation(address=UNREACHABLE, invocation="first", folder=tmp_path, status="FINISHED")
+    assert "tracking at http://127.0.0.1:9 failed" in caplog.text
+
+
+def test_a_job_whose_database_cannot_be_made_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in_for_mlflow(monkeypatch, status=1)
+    job = JobIdentity(key="job", settings="{}", params={}, tags={})
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    with tracked_job(job, address=address, invocation="first", folder=tmp_path) as tracker:
+        assert isinstance(tracker, Silence)
+
+
+def test_numbers_that_are_not_taken_end_no_job(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    with tracking.job("not taken") as tracker:
+        for step in range(1200):
+            tracker.metrics({"loss": 1.0}, step=step)
+    assert tracking.run("not taken").info.status == "FINISHED"
+
+
+def test_numbers_that_are_not_taken_are_counted_and_said_once(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    with tracking.job("counted") as tracker:
+        for step in range(1200):
+            tracker.metrics({"loss": 1.0}, step=step)
+        tracker.artifact(Path("table.md"))
+    said = [record.getMessage() for record in caplog.records if record.name == "gram.tracking"]
+    assert ["goes on without it" in message for message in said] == [True, False]
+    assert said[1] == "1201 numbers and files of this job were not tracked"
+
+
+def test_a_file_that_is_not_there_ends_no_job(tracking: Tracking) -> None:
+    with tracking.job("no file") as tracker:
+        tracker.artifact(Path("nowhere/table.md"))
+    assert tracking.run("no file").info.status == "FINISHED"
+
+
+def test_the_error_of_a_job_is_not_hidden_by_one_of_mlflow(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        with tracking.job("own error") as tracker:
+            tracker.metrics({"loss": 1.0})
+            raise ValueError("no clip is left")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    with pytest.raises(ValueError, match="no clip is left"):
+        fail()
+    assert tracking.run("own error").info.status == "FAILED"
+
+
+def test_a_run_that_cannot_be_closed_ends_no_job(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MlflowClient, "set_terminated", refuse)
+    tracking.end("not closed")
+    assert tracking.run("not closed").info.status == "RUNNING"
+
+
+# --- several projects on one server -----------------------------------------------------------
+
+
+def of_another_clone(tracking: Tracking, folder: Path) -> Tracking:
+    return Tracking(tracking.address, folder / "another clone", tracking.client)
+
+
+def test_the_run_of_another_clone_is_not_taken_over(tracking: Tracking, tmp_path: Path) -> None:
+    tracking.end("in two clones", SystemExit(143))
+    of_another_clone(tracking, tmp_path).end("in two clones")
+    assert tracking.statuses("in two clones") == ["KILLED", "FINISHED"]
+
+
+def test_the_run_of_another_clone_stays_current(tracking: Tracking, tmp_path: Path) -> None:
+    tracking.end("current twice")
+    of_another_clone(tracking, tmp_path).end("current twice")
+    assert tracking.states("current twice") == ["current", "current"]
+
+
+def test_the_id_of_a_project_is_kept(tracking: Tracking) -> None:
+    for key in ("first of project", "second of project"):
+        tracking.end(key)
+    ids = {
+        tracking.run(f"{name} of project").data.tags["gram.project"] for name in ("first", "second")
+    }
+    assert ids == {(tracking.folder / "project.txt").read_text(encoding="utf-8")}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://anna:secret@host:5000/x", "http://host:5000/x"),
+        ("http://anna:p@ss@host/a@b", "http://host/a@b"),
+        ("postgresql://anna@host/db", "postgresql://host/db"),
+        ("http://host:5000", "http://host:5000"),
+        ("sqlite:////somewhere/mlflow.db", "sqlite:////somewhere/mlflow.db"),
+    ],
+    ids=["password", "at_sign", "user", "none", "file"],
+)
+def test_an_address_is_shown_without_user_and_password(text: str, shown: str) -> None:
+    assert without_password(text) == shown
