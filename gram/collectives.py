@@ -37,7 +37,7 @@ def gather(tensors: Sequence[Tensor], *, gathering: Gathering) -> tuple[Tensor, 
         tensors: Any number of tensors of any dtype, shape (B, ...) each; every rank gives the
             same number of tensors, of the same shapes.
         gathering: ``detached``: what comes back carries no gradient, the own rows neither, not
-            even with one process, as in the released code (golden behaviour 1). ``connected``:
+            even with one process, as in the released code. ``connected``:
             the gradients that all ranks have for a row are summed and handed to its owner.
 
     Returns:

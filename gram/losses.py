@@ -1,4 +1,4 @@
-"""The objectives: contrastive losses of several similarities, and the matching loss.
+"""The contrastive losses of several similarities.
 
 Functions are pure; nothing here sees a model or other ranks. On several ranks they are given the
 own rank's texts and items and those of all ranks.

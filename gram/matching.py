@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 NEGATIVE_FLOOR = 1e-4
-"""Added to each negative's probability before drawing (released code, golden behaviour 4)."""
+"""Added to each negative's probability before drawing (released code)."""
 
 
 def negative_weights(distance_bn: Tensor, *, temperature: Tensor | float, first: int = 0) -> Tensor:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from gram.files import atomic_path
 from gram.upstream import (
     ENCODERS,
     Resize,
@@ -42,7 +43,7 @@ class LoadReport:
         loaded: Our names of what was loaded.
         resized: Those of them that were brought to another length.
         missing: Our names of what the file lacks; it keeps its fresh values.
-        rest: What the model has no place for, under the file's names.
+        rest: What the model has no place for, under the released code's names.
     """
 
     path: Path
@@ -218,7 +219,9 @@ def write_released(model: nn.Module, report: LoadReport, path: Path) -> None:
         report: Of the loading of the checkpoint that the model started from.
         path: File that torch writes, ``ckpt/model_step_N.pt``.
     """
-    torch.save(to_released(model.state_dict(), report.rest), path)
+    weights = to_released(model.state_dict(), report.rest)
+    with atomic_path(path) as temporary:
+        torch.save(weights, temporary)
 
 
 def read_released_settings(checkpoint: Path) -> dict[str, object] | None:

@@ -154,8 +154,8 @@ class InputsConfig(Section):
     missing: Literal["drop", "mask"] = Field(
         "drop",
         description=(
-            "Clip that lacks a modality of the run. drop: left out (as published); mask: the "
-            "volume of the vectors that are there."
+            "Clip that lacks a modality of the run. drop: left out, but one without a subtitle "
+            "stays with an empty one (as published); mask: the volume of the vectors that are there."
         ),
     )
 
@@ -251,7 +251,7 @@ class TrainingConfig(Section):
     epochs: float | None = Field(
         None, gt=0, description="Passes over the split; give these or steps."
     )
-    batch_size: int = Field(64, ge=2, description="Clips a step, over all devices.")
+    batch_size: int = Field(64, ge=2, description="Clips a step.")
     learning_rate: float = Field(2e-5, gt=0, description="Highest learning rate.")
     vision_learning_rate: float | None = Field(
         None, gt=0, description="Highest rate of the vision tower; none: as the rest."

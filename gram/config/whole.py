@@ -259,13 +259,34 @@ def _check_kept(name: str, run: RunConfig, extraction: ExtractionConfig) -> None
 
 
 def _check_start(name: str, run: RunConfig, start: RunConfig) -> None:
-    """Check that a run's encoders are those of the run that it starts from."""
-    sizes, start_sizes = (
-        config.model.model_dump(exclude={"modalities"}) for config in (run, start)
-    )
+    """Check that a run's weights have the shapes of the run's that it starts from."""
+    if run.inputs.vocabulary is not None:
+        raise ValueError(
+            f"runs.{name} starts from {run.start!r}, whose word pieces it takes, and names "
+            f"inputs.vocabulary {run.inputs.vocabulary!r} too; set that to null, or drop the start"
+        )
+    sizes, start_sizes = (_shapes(config) for config in (run, start))
     for part, size in sizes.items():
         if size != start_sizes[part]:
             raise ValueError(
-                f"runs.{name} starts from {run.start!r}, whose model.{part} is another one: "
+                f"runs.{name} starts from {run.start!r}, whose {part} is another one: "
                 f"{start_sizes[part]} there, {size} here; make them equal, or drop the start"
             )
+
+
+_SHAPELESS = {"dropout", "drop_path", "layer_drop", "gradient_decay"}
+"""Settings of encoders that change no weight's shape."""
+
+
+def _shapes(run: RunConfig) -> dict[str, object]:
+    """Name the settings that decide the shapes of a run's weights."""
+    model, inputs = run.model, run.inputs
+    return {
+        "model.embedding_width": model.embedding_width,
+        "model.vision": model.vision.model_dump(exclude=_SHAPELESS),
+        "model.audio": model.audio.model_dump(exclude=_SHAPELESS),
+        "model.text": model.text.model_dump(exclude=_SHAPELESS),
+        "inputs.image_pixels": inputs.image_pixels,
+        "inputs.train_frames": inputs.train_frames,
+        "inputs.audio_clips": inputs.audio_clips,
+    }

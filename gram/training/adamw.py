@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 
 
 class PublishedAdamW(Optimizer):
-    """Adam with decoupled weight decay, in the form of the released code (golden behaviour 44).
+    """Adam with decoupled weight decay, in the form of the released code.
 
     With first and second moment m and v, step t and rate r, a parameter p becomes
     ``p' = p - r * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + eps)``, and then

@@ -12,7 +12,7 @@ from gram.training.adamw import PublishedAdamW
 from gram.upstream import released_name
 
 NOT_DECAYED = ("bias", "LayerNorm.bias", "LayerNorm.weight")
-"""Parts of published names that are not decayed in the released code (golden behaviour 43)."""
+"""Parts of published names that are not decayed in the released code."""
 
 TABLES = ("pos_embed", "position_embeddings", "cls_token", "unit", "kind")
 """Last or last but one part of the names of position tables and class tokens."""
@@ -130,7 +130,7 @@ def schedule_factor(
         warmup: Share of the steps in which the rate rises, in [0, 1].
         schedule: How it falls. ``warmup_linear``: evenly from the peak. ``warmup_cosine``: on the
             half cosine over all steps, warm-up included, so that it jumps down from the peak at the
-            end of the warm-up (released code, golden behaviour 45).
+            end of the warm-up (released code).
 
     Example:
         >>> [schedule_factor(step, num_steps=4, warmup=0.5) for step in (1, 2, 3, 4)]

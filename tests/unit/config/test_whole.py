@@ -230,55 +230,6 @@ def test_splits_of_a_folder_are_those_of_its_annotations() -> None:
     assert config({"datasets": {"films": films}}).splits("films") == {"dev", "eval"}
 
 
-# --- runs that start from others --------------------------------------------------------------
-
-
-def test_the_lineage_of_a_run_ends_with_the_one_that_starts_at_random() -> None:
-    overlay = {"runs": {"two": {"start": "one"}, "three": {"start": "two"}}}
-    assert config(overlay).lineage("three") == ("three", "two", "one")
-
-
-def test_a_run_without_a_start_has_itself_as_lineage() -> None:
-    assert config().lineage("one") == ("one",)
-
-
-def test_a_start_that_is_no_run_is_named() -> None:
-    with pytest.raises(ValidationError, match=r"runs\.two\.start names the run 'zero'.*found: one"):
-        config({"runs": {"two": {"start": "zero"}}})
-
-
-def test_runs_do_not_start_from_each_other() -> None:
-    overlay = {"runs": {"one": {"start": "two"}, "two": {"start": "one"}}}
-    with pytest.raises(ValidationError, match="runs start from each other: one from two from one"):
-        config(overlay)
-
-
-@pytest.mark.parametrize(
-    ("part", "size"),
-    [("embedding_width", 16), ("text", {"depth": 3})],
-    ids=["width", "encoder"],
-)
-def test_encoders_of_another_size_are_no_start(part: str, size: object) -> None:
-    overlay = {"runs": {"two": {"start": "one", "model": {part: size}}}}
-    with pytest.raises(ValidationError, match=rf"runs\.two starts from 'one', whose model\.{part}"):
-        config(overlay)
-
-
-def test_other_modalities_may_start_from_a_run() -> None:
-    overlay = {"runs": {"two": {"start": "one", "model": {"modalities": ["video"]}}}}
-    assert config(overlay).runs["two"].start == "one"
-
-
-def test_a_start_needs_a_data_set_to_be_trained_on() -> None:
-    rows = [{"run": "two", "benchmark": "toys"}]
-    overlay = {
-        "runs": {"one": {"pretrain_dataset": None}, "two": {"start": "one"}},
-        "tables": {"main": {"rows": rows}},
-    }
-    with pytest.raises(ValidationError, match=r"runs\.one has no pretrain_dataset"):
-        config(overlay)
-
-
 # --- tables -----------------------------------------------------------------------------------
 
 
