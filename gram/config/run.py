@@ -155,7 +155,8 @@ class InputsConfig(Section):
         "drop",
         description=(
             "Clip that lacks a modality of the run. drop: left out, but one without a subtitle "
-            "stays with an empty one (as published); mask: the volume of the vectors that are there."
+            "stays with an empty one (as published); mask: the volume of the vectors that are "
+            "there."
         ),
     )
 

@@ -1,33 +1,11 @@
 """Runs whose pretraining starts from the weights of others."""
 
-from collections.abc import Mapping
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from gram.config import Config, merged
-
-ROOT = Path(__file__).parents[3]
-
-SMALL: dict[str, Any] = {
-    "targets": ["main"],
-    "datasets": {"toys": {"kind": "generated", "clips": {"train": 4, "test": 4}}},
-    "defaults": {
-        "model": {"modalities": ["video", "audio"]},
-        "pretrain_dataset": "toys",
-        "pretrain": {"steps": 10, "learning_rate": 1e-3},
-    },
-    "runs": {"one": {}},
-    "benchmarks": {"toys": {"dataset": "toys"}},
-    "tables": {"main": {"title": "Main", "rows": [{"run": "one", "benchmark": "toys"}]}},
-}
-
-
-def config(overlay: Mapping[str, Any] | None = None) -> Config:
-    return Config.model_validate(merged(deepcopy(SMALL), overlay or {}))
+from tests.unit.config.small import config
 
 
 def test_the_lineage_of_a_run_ends_with_the_one_that_starts_at_random() -> None:

@@ -1,6 +1,5 @@
 """The whole of the settings: runs start from defaults, names exist, tables can be made."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from gram.config import Config, merged
+from tests.unit.config.small import SMALL, config
 
 ROOT = Path(__file__).parents[3]
-
-SMALL: dict[str, Any] = {
-    "targets": ["main"],
-    "datasets": {"toys": {"kind": "generated", "clips": {"train": 4, "test": 4}}},
-    "defaults": {
-        "model": {"modalities": ["video", "audio"]},
-        "pretrain_dataset": "toys",
-        "pretrain": {"steps": 10, "learning_rate": 1e-3},
-    },
-    "runs": {"one": {}},
-    "benchmarks": {"toys": {"dataset": "toys"}},
-    "tables": {"main": {"title": "Main", "rows": [{"run": "one", "benchmark": "toys"}]}},
-}
-
-
-def config(overlay: Mapping[str, Any] | None = None) -> Config:
-    return Config.model_validate(merged(deepcopy(SMALL), overlay or {}))
 
 
 def read(name: str) -> dict[str, Any]:
