@@ -23,14 +23,14 @@ Tensors = dict[str, Tensor]
 Case = dict[str, Any]
 
 FACTS = facts_of("05_audio")
-SOUNDS: dict[str, int] = FACTS.get("sample_rates", {})
+SOUNDS: dict[str, int] = FACTS["sample_rates"]
 RESAMPLED = [name for name in SOUNDS if f"mid.resampled.{name}" in FACTS["tensors"]]
-RAW = [name for name in FACTS.get("tensors", {}) if name.startswith("mid.fbank_raw")]
-OURS = {name: case for name, case in FACTS.get("cases", {}).items() if case["encoder"] == "beats"}
+RAW = [name for name in FACTS["tensors"] if name.startswith("mid.fbank_raw")]
+OURS = {name: case for name, case in FACTS["cases"].items() if case["encoder"] == "beats"}
 HEARD = [name for name, case in OURS.items() if case["wav"] in SOUNDS]
 ABSENT = [name for name, case in OURS.items() if case["wav"] not in SOUNDS]
-OTHERS = [name for name, case in FACTS.get("cases", {}).items() if case["encoder"] != "beats"]
-SLICES = FACTS.get("slice_table_test_mode", [])
+OTHERS = [name for name, case in FACTS["cases"].items() if case["encoder"] != "beats"]
+SLICES = FACTS["slice_table_test_mode"]
 ROUNDING = 0.01
 """Largest change of a normalized log energy by rounding the samples to int16: measured 0.002."""
 

@@ -22,9 +22,9 @@ Run = dict[str, Any]
 Matcher = Callable[[str], Match]
 
 FACTS = facts_of("06_evaluation")
-METRICS: dict[str, Run] = {metric["tag"]: metric for metric in FACTS.get("metrics", [])}
-RUNS: list[Run] = FACTS.get("evaluate_ret_runs", [])
-KEEP: int = FACTS.get("itm_rerank_num", 0)
+METRICS: dict[str, Run] = {metric["tag"]: metric for metric in FACTS["metrics"]}
+RUNS: list[Run] = FACTS["evaluate_ret_runs"]
+KEEP: int = FACTS["itm_rerank_num"]
 CUT_OFFS = (1, 5, 10)
 """K of the three recalls of a recorded line, such as 14.3/50.0/57.1."""
 
@@ -312,7 +312,7 @@ def test_what_is_read_of_the_best_by_volume_is_the_published_probability(
     assert max(errors) <= 1e-5
 
 
-BASES = [name for name in FACTS.get("tensors", {}) if name.endswith("_base")]
+BASES = [name for name in FACTS["tensors"] if name.endswith("_base")]
 
 
 def condition_and_direction(name: str) -> tuple[str, str]:

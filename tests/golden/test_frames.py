@@ -22,8 +22,8 @@ Tensors = dict[str, Tensor]
 Case = dict[str, Any]
 
 FACTS = facts_of("05_vision")
-CASES: dict[str, Case] = FACTS.get("cases", {})
-INDEX_TABLE = FACTS.get("index_table", [])
+CASES: dict[str, Case] = FACTS["cases"]
+INDEX_TABLE = FACTS["index_table"]
 SEEN = [name for name in CASES if f"out.{name}.vision" in FACTS["tensors"]]
 DEEP = [name for name in CASES if f"out.{name}.depth" in FACTS["tensors"]]
 CLIP = [name for name in SEEN if CASES[name]["encoder"] == "evaclip01_giant"]
@@ -312,7 +312,7 @@ def test_a_depth_file_of_colors_is_refused(recorded: Tensors, tmp_path: Path) ->
 
 # --- files --------------------------------------------------------------------------------------
 
-LOOKUP = FACTS.get("prefix_lookup_example", {"files": [], "result": {}})
+LOOKUP = FACTS["prefix_lookup_example"]
 
 
 @pytest.mark.parametrize(("wanted", "found"), LOOKUP["result"].items())

@@ -15,7 +15,7 @@ from tests.golden.published import CASE, Tensors, case_of, given_of, is_same, lo
 from tests.golden.recording import facts_of
 from tests.ranks import run_ranks
 
-NAMES = [name for name in facts_of("02_losses").get("tensors", {}) if case_of(name) is not None]
+NAMES = [name for name in facts_of("02_losses")["tensors"] if case_of(name) is not None]
 
 
 @pytest.fixture(scope="session")

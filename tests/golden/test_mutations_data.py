@@ -89,7 +89,6 @@ def always(draw: float) -> Callable[..., list[int]]:
 PICKS = {"the first": always(0.0), "the later middle": always(0.5), "the last": always(0.9999)}
 
 
-@pytest.mark.skipif(not audio.SLICES or not frames.LONG, reason="no recordings")
 @pytest.mark.parametrize("mutant", PICKS.values(), ids=PICKS.keys())
 def test_another_choice_of_frames_is_noticed(mutant: Callable[..., list[int]]) -> None:
     wrong = [
@@ -100,7 +99,6 @@ def test_another_choice_of_frames_is_noticed(mutant: Callable[..., list[int]]) -
     assert wrong
 
 
-@pytest.mark.skipif(not audio.SLICES or not frames.LONG, reason="no recordings")
 @pytest.mark.parametrize("mutant", PICKS.values(), ids=PICKS.keys())
 def test_another_choice_of_slices_is_noticed(
     monkeypatch: pytest.MonkeyPatch, mutant: Callable[..., list[int]]
@@ -109,7 +107,6 @@ def test_another_choice_of_slices_is_noticed(
     assert [row for row in audio.RAGGED if audio.described(audio.our_slices(row), row) != row]
 
 
-@pytest.mark.skipif(not audio.FULL, reason="no recording 05_audio")
 def test_an_empty_slice_behind_a_full_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def with_an_empty_one(num_samples: int, inputs: InputsConfig) -> int:
         return audio.num_published_slices(transforms.num_bank_frames(num_samples), inputs)

@@ -18,7 +18,7 @@ Change = Callable[[pytest.MonkeyPatch], None]
 
 KEYS = [
     name.removesuffix(".itm_bert_in.input_ids")
-    for name in facts_of("02_losses").get("tensors", {})
+    for name in facts_of("02_losses")["tensors"]
     if name.startswith("w1.") and name.endswith(".itm_bert_in.input_ids")
 ]
 """Cases of one rank whose pairs were recorded as BERT read them."""

@@ -14,8 +14,8 @@ from tests.golden.published import published_steps
 from tests.golden.recording import facts_of
 
 FACTS = facts_of("07_optim")
-SETTINGS = sorted(FACTS.get("param_groups", {}))
-SCHEDULES = sorted(FACTS["schedule"]["factor_at_step"]) if FACTS else []
+SETTINGS = sorted(FACTS["param_groups"])
+SCHEDULES = sorted(FACTS["schedule"]["factor_at_step"])
 STEPS = [
     (name, int(step)) for name in SCHEDULES for step in FACTS["schedule"]["factor_at_step"][name]
 ]

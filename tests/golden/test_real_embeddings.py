@@ -10,36 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from gram.config import ScoreName
 from gram.evaluation.ranks import Places
-from gram.evaluation.retrieval import rank_retrieval
+from gram.evaluation.retrieval import RetrievalPlaces, rank_retrieval, summarize_places
 from gram.types import Modality
 from gram.volume import nearest_items
 
 SHARED = Path(__file__).parents[3] / "shared" / "embeddings"
-TVA = (Modality.VIDEO, Modality.AUDIO)
-TVAS = (*TVA, Modality.SUBTITLE)
+TVAS = (Modality.VIDEO, Modality.AUDIO, Modality.SUBTITLE)
 TENSORS = {Modality.VIDEO: "video", Modality.AUDIO: "audio", Modality.SUBTITLE: "subtitles"}
-EXPECTED: list[tuple[int, ScoreName, tuple[Modality, ...], str, str]] = [
-    (0, "cosine_video", TVA, "44.9/72.4/82.5", "33.1/63.9/75.6"),
-    (0, "volume", TVA, "24.1/42.6/51.4", "33.0/64.7/75.2"),
-    (0, "volume", TVAS, "24.1/43.1/50.6", "33.5/64.7/75.1"),
-    (0, "residual", TVA, "43.4/72.1/80.3", "33.0/64.7/75.2"),
-    (0, "residual", TVAS, "43.6/72.3/79.6", "33.5/64.7/75.1"),
-    (99, "cosine_video", TVA, "41.5/70.6/81.4", "37.7/66.5/75.8"),
-    (99, "volume", TVA, "43.7/70.2/79.5", "38.2/66.1/75.9"),
-    (99, "volume", TVAS, "43.7/70.6/80.1", "37.8/65.7/76.1"),
-    (99, "residual", TVA, "43.0/71.9/81.0", "38.2/66.1/75.9"),
-    (99, "residual", TVAS, "42.2/71.7/81.1", "37.8/65.7/76.1"),
-]
-"""Step, score, modalities, and R@1/5/10 in percent of both directions, from the table there."""
-
-ALLOWED = torch.tensor([0.06, 0.06, 0.2, 0.06, 0.06, 0.2])
-"""Percent points: the table has one decimal, and the order of equal scores may move R@10."""
 
 
-def read(step: int) -> dict[str, torch.Tensor]:
+def read(step: int) -> dict[str, Tensor]:
     """Read a snapshot by tensor name, or skip the test."""
     folder = Path(os.environ.get("GRAM_EMBEDDINGS_DIR") or SHARED)
     path = folder / f"msrvtt_884_step{step}.safetensors"
@@ -48,37 +32,66 @@ def read(step: int) -> dict[str, torch.Tensor]:
     return load_file(path)
 
 
-def recalls(places: Places) -> list[float]:
-    """Give R@1/5/10 in percent as the table counts: what ties with the right one is behind it."""
+Recalls = tuple[float, float, float]
+
+# What the authors' own code prints for two snapshots of their model: 884 clips of MSR-VTT, one
+# caption each. Recalls at 1, 5 and 10, text to item, then item to text.
+UPSTREAM = [
+    (0, "cosine_video", 1, (44.9, 72.4, 82.5), (33.1, 63.9, 75.6)),
+    (0, "volume", 2, (24.1, 42.6, 51.4), (33.0, 64.7, 75.2)),
+    (0, "volume", 3, (24.1, 43.1, 50.6), (33.5, 64.7, 75.1)),
+    (0, "residual", 2, (43.4, 72.1, 80.3), (33.0, 64.7, 75.2)),
+    (0, "residual", 3, (43.6, 72.3, 79.6), (33.5, 64.7, 75.1)),
+    (99, "cosine_video", 1, (41.5, 70.6, 81.4), (37.7, 66.5, 75.8)),
+    (99, "volume", 2, (43.7, 70.2, 79.5), (38.2, 66.1, 75.9)),
+    (99, "volume", 3, (43.7, 70.6, 80.1), (37.8, 65.7, 76.1)),
+    (99, "residual", 2, (43.0, 71.9, 81.0), (38.2, 66.1, 75.9)),
+    (99, "residual", 3, (42.2, 71.7, 81.1), (37.8, 65.7, 76.1)),
+]
+
+
+def _lucky_recalls(places: Places) -> list[float]:
+    """Recalls with every tie for the right one, as upstream's counting has it."""
     return [100 * (places.best_q <= k).double().mean().item() for k in (1, 5, 10)]
 
 
-@pytest.mark.parametrize(
-    ("step", "score", "modalities", "text_to_item", "item_to_text"),
-    EXPECTED,
-    ids=[f"step{step}_{score}_{len(which)}" for step, score, which, _, _ in EXPECTED],
-)
-def test_recalls_are_those_of_the_table(
-    step: int,
-    score: ScoreName,
-    modalities: tuple[Modality, ...],
-    text_to_item: str,
-    item_to_text: str,
-) -> None:
-    tensors = read(step)
-    vectors_nkd = torch.stack([tensors[TENSORS[name]] for name in modalities], dim=1)
-    places = rank_retrieval(
+def _fair_recalls(places: Places) -> list[float]:
+    summary = summarize_places(places, recall_at=(1, 5, 10))
+    return [summary[f"R@{k}"] for k in (1, 5, 10)]
+
+
+def _rank_upstream(tensors: dict[str, Tensor], score: ScoreName, *, count: int) -> RetrievalPlaces:
+    return rank_retrieval(
         score,
         tensors["text"],
-        text_clip_q=torch.arange(len(vectors_nkd)),
-        vectors_nkd=vectors_nkd,
-        present_nk=torch.ones(vectors_nkd.shape[:2], dtype=torch.bool),
-        modalities=modalities,
+        text_clip_q=torch.arange(len(tensors["text"])),
+        vectors_nkd=torch.stack([tensors[TENSORS[name]] for name in TVAS[:count]], dim=1),
+        present_nk=torch.ones(len(tensors["text"]), count, dtype=torch.bool),
+        modalities=TVAS[:count],
     )
-    found = [*recalls(places.text_to_item), *recalls(places.item_to_text)]
-    expected = [float(one) for one in f"{text_to_item}/{item_to_text}".split("/")]
-    apart = torch.tensor(found) - torch.tensor(expected)
-    assert (apart.abs() <= ALLOWED).all()
+
+
+@pytest.mark.parametrize(
+    ("step", "score", "count", "text_to_item", "item_to_text"),
+    UPSTREAM,
+    ids=[f"step {step}, {score}, {count + 1} modalities" for step, score, count, _, _ in UPSTREAM],
+)
+def test_embeddings_of_others_give_the_recalls_of_others(
+    step: int,
+    score: ScoreName,
+    count: int,
+    text_to_item: Recalls,
+    item_to_text: Recalls,
+) -> None:
+    found = _rank_upstream(read(step), score, count=count)
+    assert _fair_recalls(found.text_to_item) == pytest.approx(text_to_item, abs=0.06)
+    assert _lucky_recalls(found.item_to_text) == pytest.approx(item_to_text, abs=0.06)
+
+
+def test_ties_of_equal_captions_cost_what_they_cost_upstream() -> None:
+    # Their log prints 33.3 for item to text here: of two equal captions, one finds its clip.
+    found = _rank_upstream(read(0), "volume", count=3)
+    assert _fair_recalls(found.item_to_text) == pytest.approx((33.3, 64.7, 75.1), abs=0.06)
 
 
 @pytest.mark.parametrize("step", [0, 99])

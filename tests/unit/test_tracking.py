@@ -306,3 +306,4 @@ def test_silence_takes_everything() -> None:
     tracker: Tracker = Silence()
     tracker.metrics(values)
     tracker.artifact(Path("nowhere"))
+    tracker.flush()

@@ -13,31 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import simplejpeg
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from gram.evaluation.embeddings import BenchmarkEmbeddings
 from gram.evaluation.results import BenchmarkScores, ScoreResult, write_scores
 from gram.types import Modality
 
-EMBEDDINGS_OF_OTHERS = Path(__file__).parents[4] / "shared" / "embeddings"
-"""Embeddings that the authors of GRAM left in their repository; not part of this one."""
-
 
 @pytest.fixture(scope="session")
 def make_embeddings() -> Callable[..., BenchmarkEmbeddings]:
     return _make_embeddings
-
-
-@pytest.fixture
-def upstream() -> Callable[[int], dict[str, Tensor]]:
-    def read(step: int) -> dict[str, Tensor]:
-        path = EMBEDDINGS_OF_OTHERS / f"msrvtt_884_step{step}.safetensors"
-        if not path.is_file():
-            pytest.skip(f"embeddings of others are not at {path}")
-        return load_file(path)
-
-    return read
 
 
 @pytest.fixture
