@@ -51,7 +51,13 @@ _TRAINING = (
     "device.py",
 )
 _RESULTS = ("evaluation/results.py",)
-_SCORING = ("evaluation/embeddings.py", "evaluation/scores.py", "evaluation/ranks.py", *_VOLUME)
+_SCORING = (
+    "similarities.py",
+    "evaluation/embeddings.py",
+    "evaluation/scores.py",
+    "evaluation/ranks.py",
+    *_VOLUME,
+)
 
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(

@@ -8,10 +8,10 @@ Shape letters of this file: N texts, M clips, K modalities of a clip, D embeddin
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from gram.config import ScoreName
+from gram.similarities import pairwise_mean_cosine
 from gram.types import Modality
 from gram.volume import pairwise_residual, pairwise_volume
 
@@ -61,15 +61,10 @@ def pairwise_score(
         return pairwise_volume(texts_nd, vectors_mkd, present_mk=present_mk)
     if score == "residual":
         return pairwise_residual(texts_nd, vectors_mkd, present_mk=present_mk)
-    # A missing row may hold anything, also what is not finite: 0 times that would spread.
-    vectors_mkd = torch.where(present_mk.unsqueeze(-1), vectors_mkd, 0.0)
-    if score == "cosine_mean":
-        shares_mk = present_mk / present_mk.sum(dim=1, keepdim=True)
-        vectors_md = (vectors_mkd * shares_mk.unsqueeze(-1)).sum(dim=1)
-    else:
-        vectors_md = vectors_mkd[:, _column(score, modalities)]
-    with torch.autocast(texts_nd.device.type, enabled=False):
-        return texts_nd @ vectors_md.mT
+    if score != "cosine_mean":
+        column = [_column(score, modalities)]
+        vectors_mkd, present_mk = vectors_mkd[:, column], present_mk[:, column]
+    return pairwise_mean_cosine(texts_nd, vectors_mkd, present_mk=present_mk)
 
 
 def _column(score: ScoreName, modalities: Sequence[Modality]) -> int:
