@@ -37,7 +37,14 @@ _LOADER = (
     "data/transforms.py",
     "data/vocabulary.py",
 )
-_VOLUME = ("volume.py", "volume_basis.py", "volume_nearest.py", "volume_pairs.py")
+_VOLUME = (
+    "volume.py",
+    "volume_basis.py",
+    "volume_nearest.py",
+    "volume_pairs.py",
+    "volume_tuples.py",
+    "pairs.py",
+)
 _TRAINING = (
     *_MODEL,
     *_LOADER,
@@ -81,12 +88,12 @@ STAGES: dict[str, Stage] = {
     "pack_shards": Stage(1, _SHARDS),
     "index_shards": Stage(2, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
-    "pretrain_model": Stage(2, _TRAINING),
-    "finetune_model": Stage(2, _TRAINING),
+    "pretrain_model": Stage(3, _TRAINING),
+    "finetune_model": Stage(3, _TRAINING),
     "embed_benchmark": Stage(
         2, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
     ),
-    "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
+    "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
     "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
         1,
