@@ -25,6 +25,7 @@ from gram.config import (
     TableRow,
     TrainingConfig,
     VocabularyConfig,
+    WeightsConfig,
     canonical_json,
 )
 
@@ -61,6 +62,15 @@ class VocabularySettings(Section):
     """Of learn_vocabulary."""
 
     vocabulary: VocabularyConfig
+
+
+class ImportSettings(Section):
+    """Of import_weights."""
+
+    seed: int
+    model: ModelConfig
+    inputs: InputsConfig
+    weights: WeightsConfig
 
 
 class TrainSettings(Section):
@@ -144,6 +154,9 @@ def _section(
             return config.benchmarks[wildcards["benchmark"]].dataset
         case "trained_splits":
             return trained_splits(config, wildcards["run"], wildcards["benchmark"])
+        case "weights":
+            weights = config.runs[wildcards["run"]].weights
+            return None if weights is None else config.weights[weights]
         case "table":
             return config.tables[wildcards["table"]]
         case "tables":

@@ -88,6 +88,9 @@ STAGES: dict[str, Stage] = {
     "pack_shards": Stage(1, _SHARDS),
     "index_shards": Stage(2, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
+    "import_weights": Stage(
+        1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
+    ),
     "pretrain_model": Stage(3, _TRAINING),
     "finetune_model": Stage(3, _TRAINING),
     "embed_benchmark": Stage(

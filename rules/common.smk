@@ -129,10 +129,10 @@ def pretraining_index(wildcards):
 def vocabulary_file(wildcards):
     """Word pieces of a run: the file that it names, or those learned from its training texts.
 
-    None for a run that starts from another one, whose checkpoint holds them.
+    None for a run that starts from a checkpoint, which holds them.
     """
     run = CONFIG.runs[wildcards.run]
-    if run.start is not None:
+    if run.start is not None or run.weights is not None:
         return []
     if run.inputs.vocabulary is not None:
         return [run.inputs.vocabulary]
@@ -143,10 +143,38 @@ def vocabulary_file(wildcards):
     )
 
 
+def weight_files(wildcards):
+    """Weight files of others; one that is not there ends the workflow before any job."""
+    name = CONFIG.runs[wildcards.run].weights
+    weights = CONFIG.weights[name]
+    files = {**weights.files, "vocabulary": weights.vocabulary}
+    for setting, path in files.items():
+        if not Path(path).is_file():
+            raise WorkflowError(
+                f"weight file {path} is not there (weights.{name}.{setting}); put it there, or "
+                "change that setting (where each file is had: THIRD_PARTY.md)"
+            )
+    return list(files.values())
+
+
+def checkpoint_of(run):
+    """Checkpoint of a run before any finetuning: pretrained, or as its files were."""
+    is_pretrained = CONFIG.runs[run].pretrain_dataset is not None
+    made_by = rules.pretrain_model if is_pretrained else rules.import_weights
+    return expand(made_by.output.checkpoint, run=run)
+
+
 def pretraining_start(wildcards):
-    """Checkpoint that a run's pretraining starts from, if it starts from another run."""
-    start = CONFIG.runs[wildcards.run].start
-    return [] if start is None else expand(rules.pretrain_model.output.checkpoint, run=start)
+    """Checkpoint that a run's pretraining starts from, if it is another run's or imported."""
+    run = CONFIG.runs[wildcards.run]
+    if run.weights is not None:
+        return expand(rules.import_weights.output.checkpoint, run=wildcards.run)
+    return [] if run.start is None else checkpoint_of(run.start)
+
+
+def zero_shot_checkpoint(wildcards):
+    """Checkpoint that a run has before any finetuning."""
+    return checkpoint_of(wildcards.run)
 
 
 def benchmark_index(wildcards):
@@ -158,7 +186,7 @@ def benchmark_index(wildcards):
 def benchmark_checkpoint(wildcards):
     """Checkpoint that is evaluated: finetuned for the benchmark, or pretrained (zero-shot)."""
     if CONFIG.benchmarks[wildcards.benchmark].finetune is None:
-        return expand(rules.pretrain_model.output.checkpoint, run=wildcards.run)
+        return zero_shot_checkpoint(wildcards)
     return expand(
         rules.finetune_model.output.checkpoint, run=wildcards.run, benchmark=wildcards.benchmark
     )
@@ -184,7 +212,11 @@ def report_histories(wildcards):
     """Training histories of all runs that the report shows, and of those that they start from."""
     pairs = row_pairs(*CONFIG.targets)
     runs = [name for run, _ in pairs for name in reversed(CONFIG.lineage(run))]
-    pretrained = [f"results/pretrained/{run}/history.csv" for run in runs]
+    pretrained = [
+        f"results/pretrained/{run}/history.csv"
+        for run in runs
+        if CONFIG.runs[run].pretrain_dataset is not None
+    ]
     finetuned = [
         f"results/finetuned/{run}/{benchmark}/history.csv"
         for run, benchmark in pairs

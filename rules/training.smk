@@ -1,8 +1,34 @@
-"""Pretraining and finetuning."""
+"""Weights of others, pretraining and finetuning."""
+
+
+rule import_weights:
+    """Put the weight files that a run starts from into its model, as a checkpoint of ours."""
+    input:
+        files=weight_files,
+    output:
+        checkpoint="results/imported/{run}/last.safetensors",
+        description="results/imported/{run}/last.json",
+    log:
+        "logs/import_weights/{run}.log",
+    benchmark:
+        "benchmarks/import_weights/{run}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=30,
+    params:
+        settings=settings("seed", "model", "inputs", "weights"),
+        version=stage_version("import_weights"),
+    message:
+        "Importing the weights of {wildcards.run}"
+    script:
+        "../workflow/scripts/import_weights.py"
 
 
 rule pretrain_model:
-    """Pretrain one run, from random weights or those of another run, to its last checkpoint.
+    """Pretrain one run, from random weights, another run or files, to its last checkpoint.
 
     The job may be killed and started again: it goes on from the newest partial checkpoint
     beside its output, if that was made with the same settings.
@@ -39,10 +65,10 @@ rule pretrain_model:
 
 
 rule finetune_model:
-    """Finetune one run for one benchmark, from its pretrained checkpoint."""
+    """Finetune one run for one benchmark, from its pretrained or imported checkpoint."""
     input:
         index=benchmark_index,
-        start=rules.pretrain_model.output.checkpoint,
+        start=zero_shot_checkpoint,
     output:
         checkpoint="results/finetuned/{run}/{benchmark}/last.safetensors",
         description="results/finetuned/{run}/{benchmark}/last.json",

@@ -28,6 +28,7 @@ from gram.config.run import (
     TrainingConfig,
     VisionConfig,
 )
+from gram.config.weights import EncoderWeights, ReleasedWeights, WeightsConfig
 from gram.config.whole import (
     BenchmarkConfig,
     Config,
@@ -43,6 +44,7 @@ __all__ = [
     "Config",
     "Dataset",
     "EmbeddingConfig",
+    "EncoderWeights",
     "EvaluationConfig",
     "ExtractionConfig",
     "FolderDataset",
@@ -55,6 +57,7 @@ __all__ = [
     "OptimizerConfig",
     "PicturesConfig",
     "ProtocolConfig",
+    "ReleasedWeights",
     "ReportConfig",
     "RunConfig",
     "ScoreName",
@@ -66,6 +69,7 @@ __all__ = [
     "TrainingConfig",
     "VisionConfig",
     "VocabularyConfig",
+    "WeightsConfig",
     "canonical_json",
     "describe_problems",
     "merged",

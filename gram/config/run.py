@@ -314,13 +314,23 @@ class RunConfig(Section):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     pretrain_dataset: Name | None = Field(
-        None, description="Data set of the pretraining; every run that a table names needs one."
+        None,
+        description=(
+            "Data set of the pretraining; a run that a table names needs one, or weights of others."
+        ),
     )
     start: Name | None = Field(
         None,
         description=(
             "Run whose pretrained weights and word pieces this run's pretraining starts from; what "
             "that model lacks starts at random. None: all of it does."
+        ),
+    )
+    weights: Name | None = Field(
+        None,
+        description=(
+            "Weight files of others, a name below weights, that this run starts from. A run "
+            "without pretrain_dataset is evaluated, and finetuned, as these files are."
         ),
     )
     pretrain: TrainingConfig = TrainingConfig(epochs=1)  # paper: one epoch

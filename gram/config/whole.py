@@ -15,6 +15,7 @@ from gram.config.data import (
     VocabularyConfig,
 )
 from gram.config.run import RunConfig, ScoreName, TrainingConfig
+from gram.config.weights import WeightsConfig
 from gram.stages import STAGES
 from gram.types import ITEM_MODALITIES, Modality
 
@@ -92,6 +93,9 @@ class Config(Section):
     extraction: ExtractionConfig = ExtractionConfig()
     shards: ShardsConfig = ShardsConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
+    weights: dict[Name, WeightsConfig] = Field(
+        default_factory=dict, description="Weight files of others that runs start from."
+    )
     defaults: RunConfig = Field(RunConfig(), description="What every run starts from.")
     runs: dict[Name, RunConfig] = Field(
         default_factory=dict,
@@ -136,6 +140,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_origin(self) -> "Config":
+        for name, run in self.runs.items():
+            if run.weights is None:
+                continue
+            for key, value in (("start", run.start), ("inputs.vocabulary", run.inputs.vocabulary)):
+                if value is not None:
+                    raise ValueError(
+                        f"runs.{name} has weights {run.weights!r} and {key} {value!r} too; the "
+                        f"weights say what it starts from: set {key} to null, or drop them"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _starts_fit(self) -> "Config":
         for name in self.runs:
             for later, earlier in pairwise(self.lineage(name)):
@@ -147,10 +164,12 @@ class Config(Section):
         for where, row in self._lines():
             run = self.runs[row.run]
             for name in self.lineage(row.run):
-                if self.runs[name].pretrain_dataset is None:
+                one = self.runs[name]
+                if one.pretrain_dataset is None and one.weights is None:
                     raise ValueError(
                         f"runs.{name} has no pretrain_dataset; name one of: "
-                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
+                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}, or give the "
+                        "run weights of others"
                     )
             if row.score not in run.evaluation.scores:
                 raise ValueError(
@@ -200,6 +219,10 @@ class Config(Section):
         for run, run_config in self.runs.items():
             if run_config.start is not None:
                 found.append((f"runs.{run}.start", "run", run_config.start, runs))
+            if run_config.weights is not None:
+                found.append(
+                    (f"runs.{run}.weights", "weights", run_config.weights, set(self.weights))
+                )
             if run_config.pretrain_dataset is not None:
                 dataset, split = run_config.pretrain_dataset, run_config.pretrain.split
                 found += self._split_references(f"runs.{run}", dataset, split)

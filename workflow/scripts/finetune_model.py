@@ -16,7 +16,7 @@ with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
     files = TrainingFiles(
         index=Path(snakemake.input.index[0]),
         vocabulary=None,
-        start=Path(snakemake.input.start),
+        start=Path(snakemake.input.start[0]),
         checkpoint=Path(snakemake.output.checkpoint),
     )
     means = Means(
