@@ -70,7 +70,7 @@ STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
         1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py", "data/media_files.py")
     ),
-    "make_clips": Stage(1, ("data/annotations.py", *_TABLES)),
+    "make_clips": Stage(1, ("data/annotations.py", "data/readers", *_TABLES)),
     "probe_media": Stage(1, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
         1,

@@ -64,19 +64,28 @@ def annotation_files(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     if dataset.kind == "generated":
         return of_chunks(rules.generate_clips.output.annotations)(wildcards)
-    for split, path in dataset.annotations.items():
+    found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
+    for split, path in found:
         if not Path(path).is_file():
             raise WorkflowError(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
-    return list(dataset.annotations.values())
+    return [path for _, path in found]
 
 
 def annotation_splits(wildcards):
     """Split of each annotation file; empty where each record names its own."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    return list(dataset.annotations) if dataset.kind == "folder" else []
+    if dataset.kind == "generated":
+        return []
+    return [split for split, paths in dataset.annotations.items() for _ in paths]
+
+
+def annotation_format(wildcards):
+    """Which data set's annotations the files are; those of generated clips are as own ones."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    return "own" if dataset.kind == "generated" else dataset.format
 
 
 def media_folder(wildcards):

@@ -48,6 +48,7 @@ rule make_clips:
         settings=settings(),
         version=stage_version("make_clips"),
         splits=annotation_splits,
+        format_name=annotation_format,
     message:
         "Reading the annotations of {wildcards.dataset}"
     script:

@@ -18,4 +18,5 @@ with job(snakemake, NoSettings):
             for path, split in zip_longest(snakemake.input.annotations, snakemake.params.splits)
         ],
         Path(snakemake.output.clips),
+        format_name=snakemake.params.format_name,
     )

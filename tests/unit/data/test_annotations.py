@@ -88,7 +88,7 @@ def test_records_of_another_split_are_left_out_and_counted(
     records = [{"id": "a", "desc": "x", "split": "val"}, {"id": "b", "desc": "x", "split": "test"}]
     with caplog.at_level(logging.INFO):
         assert [row["clip_id"] for row in read_json(tmp_path, records)] == ["b"]
-    assert "1 records of other splits left out" in caplog.text
+    assert "left out: 1 records of other splits" in caplog.text
 
 
 def test_blank_captions_are_left_out(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_counts_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     records = [{"id": "a", "desc": ["x", "y"], "subtitle": "z"}, {"id": "b", "desc": "x", "end": 2}]
     with caplog.at_level(logging.INFO):
         read_json(tmp_path, records)
-    expected = "2 clips (test 2), 3 captions, 1 with a subtitle, 1 parts of longer files"
+    expected = "test: 2 clips, 3 captions, 1 with a subtitle, 1 parts of longer files"
     assert expected in caplog.text
 
 
