@@ -20,9 +20,13 @@ SAMPLE_RATE_HZ = 16_000
 TIMES_FILE, KEPT_TIMES_FILE, SOUND_FILE = "times.txt", "kept.txt", "sound.s16"
 """Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""
 
-QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-xerror")
-"""Any damage ends ffmpeg (``-xerror``): without, it reports success on files that are cut or have
-flipped bytes, and gives smeared frames."""
+MAX_PIXELS = 2**26
+"""Pixels of the largest picture that is decoded, 8192 x 8192: a decoder holds up to 17 of them."""
+
+_QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
+STRICT = "-xerror"
+"""Any damage ends ffmpeg: without, it reports success on files that are cut or have flipped bytes,
+and gives smeared frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class ClipSource:
 
 
 def decode_command(
-    source: ClipSource, settings: ExtractionConfig, *, program: Path
+    source: ClipSource, settings: ExtractionConfig, *, program: Path, is_strict: bool = True
 ) -> list[str | Path]:
     """Build the call: pictures in PPM form to standard output, sound and times to files.
 
@@ -60,6 +64,7 @@ def decode_command(
         source: What is decoded.
         settings: What is kept.
         program: The ffmpeg program. It runs in the folder that gets the files.
+        is_strict: Whether damage ends it.
     """
     stream = _open(source)
     frames = ffmpeg.output(
@@ -84,7 +89,8 @@ def decode_command(
         )
         outputs.append(sound)
     arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
-    return [program, *QUIET, "-filter_complex_threads", "1", *arguments]
+    strict = (STRICT,) if is_strict else ()
+    return [program, *_QUIET, *strict, "-filter_complex_threads", "1", *arguments]
 
 
 def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str | Path]:
@@ -94,7 +100,7 @@ def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str
     """
     output = ffmpeg.output(_open(source)[str(stream)], "-", format="null", threads=1)
     arguments: list[str] = ffmpeg.get_args(output)
-    return [program, *QUIET, *arguments]
+    return [program, *_QUIET, STRICT, *arguments]
 
 
 def _open(source: ClipSource) -> ffmpeg.nodes.Stream:
@@ -106,6 +112,7 @@ def _open(source: ClipSource) -> ffmpeg.nodes.Stream:
         format_whitelist=FORMAT_WHITELIST,
         protocol_whitelist=PROTOCOL_WHITELIST,
         threads=1,
+        max_pixels=MAX_PIXELS,
         **{"reinit_filter:v": 0},  # a change of size would start the choice anew; it is stretched
         **part,
     )
