@@ -13,6 +13,8 @@ from gram.data.media_files import (
     list_media,
     without_suffix,
 )
+from gram.data.probe import probe_chunk
+from gram.data.tables import CLIPS, read_rows, write_rows
 
 
 def media_digests(folder: Path, *, chunks: int) -> list[str]:
@@ -184,7 +186,7 @@ def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     touch(tmp_path / "media" / "a.mp4")
     touch(tmp_path / "media" / "secret" / "b.mp4")
     monkeypatch.chdir(tmp_path)  # folders above may be closed, too
-    tmp_path.chmod(0o755)
+    tmp_path.chmod(0o777)
     (tmp_path / "media" / "secret").chmod(0)
     is_root = os.geteuid() == 0
     if is_root:
@@ -199,6 +201,19 @@ def test_a_subfolder_that_cannot_be_read_is_told_and_costs_its_own_files(closed:
     found = list_media(closed)
     assert found.unreadable == {"secret": "Permission denied"}
     assert list(found.by_stem) == ["a"]
+
+
+def test_a_clip_without_a_file_is_told_of_folders_that_cannot_be_read(
+    closed: Path,
+) -> None:
+    write_rows(Path("clips.parquet"), [{"clip_id": "b", "source_id": "b"}], schema=CLIPS)
+    output = Path("probe.parquet")
+    probe_chunk(Path("clips.parquet"), media=closed, chunk=0, chunks=1, output=output, workers=1)
+    (row,) = read_rows(output)
+    assert row["reason"] == (
+        "no media file named 'b' in media; 1 folders in it cannot be read (secret: Permission "
+        "denied)"
+    )
 
 
 def test_a_media_folder_that_cannot_be_read_is_an_error(closed: Path) -> None:
