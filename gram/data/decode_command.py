@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg
 
 from gram.config import ExtractionConfig
-from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST
+from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
 
 SAMPLE_RATE_HZ = 16_000
 """Sample rate of the sound that is kept: what the audio encoders were trained on."""
@@ -20,13 +20,12 @@ SAMPLE_RATE_HZ = 16_000
 TIMES_FILE, KEPT_TIMES_FILE, SOUND_FILE = "times.txt", "kept.txt", "sound.s16"
 """Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""
 
-MAX_PIXELS = 2**26
-"""Pixels of the largest picture that is decoded, 8192 x 8192: a decoder holds up to 17 of them."""
-
 _QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
-STRICT = "-xerror"
+_STRICT = ("-xerror",)
 """Any damage ends ffmpeg: without, it reports success on files that are cut or have flipped bytes,
 and gives smeared frames."""
+_PATIENT = ("-max_error_rate", "1")
+"""No damage ends ffmpeg: without, it would give up a file whose sound alone is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +88,8 @@ def decode_command(
         )
         outputs.append(sound)
     arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
-    strict = (STRICT,) if is_strict else ()
-    return [program, *_QUIET, *strict, "-filter_complex_threads", "1", *arguments]
+    manner = _STRICT if is_strict else _PATIENT
+    return [program, *_QUIET, *manner, "-filter_complex_threads", "1", *arguments]
 
 
 def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str | Path]:
@@ -100,7 +99,7 @@ def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str
     """
     output = ffmpeg.output(_open(source)[str(stream)], "-", format="null", threads=1)
     arguments: list[str] = ffmpeg.get_args(output)
-    return [program, *_QUIET, STRICT, *arguments]
+    return [program, *_QUIET, *_STRICT, *arguments]
 
 
 def _open(source: ClipSource) -> ffmpeg.nodes.Stream:

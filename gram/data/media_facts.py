@@ -21,7 +21,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST
+from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
 from gram.data.status import Status
 
 READY = "ready"
@@ -106,6 +106,10 @@ def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
     video = _choose_video(media)
     if video is None:
         return _facts_without_video(media)
+    if video.width * video.height > MAX_PIXELS:
+        reason = f"has pictures of {video.width} x {video.height} pixels, where {MAX_PIXELS} are "
+        reason += "the most that is decoded; make it smaller"
+        return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
     rate = video.average_rate or video.guessed_rate
     seconds = _picture_seconds(media, video)
     if seconds is None:
@@ -181,12 +185,13 @@ def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
     """Give the length of the picture; read through the file only if no header tells it."""
     if video.duration and video.time_base:
         return float(video.duration * video.time_base)
-    if seconds := _clock_seconds(video.metadata.get("DURATION", "")):
-        return seconds
-    if media.duration and media.duration > 0:
-        seconds = media.duration / av.time_base - _picture_start(media, video)
-        if seconds > 0:
-            return seconds
+    start, end = _picture_start(media, video), _clock_seconds(video.metadata.get("DURATION", ""))
+    if end is not None and "_STATISTICS_WRITING_APP" in video.metadata:
+        return end  # mkvmerge counts from the first frame, others from the start of the file
+    if end is None and media.duration:
+        end = media.duration / av.time_base
+    if end is not None and end > start:
+        return end - start
     return _demuxed_seconds(media, video)
 
 
