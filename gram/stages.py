@@ -25,6 +25,7 @@ _PROBE = (
     "data/probe.py",
     "data/media_facts.py",
     "data/media_files.py",
+    "data/listing.py",
     "data/ffmpeg.py",
 )
 _SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
@@ -68,16 +69,24 @@ _SCORING = (
 
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
-        1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py", "data/media_files.py")
+        1,
+        (
+            "data/generate.py",
+            "data/generated_world.py",
+            "data/ffmpeg.py",
+            "data/media_files.py",
+            "data/listing.py",
+        ),
     ),
     "make_clips": Stage(1, ("data/annotations.py", "data/readers", *_TABLES)),
-    "probe_media": Stage(1, (*_PROBE, *_TABLES)),
+    "probe_media": Stage(2, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
-        1,
+        2,
         (
             "data/extract.py",
             "data/decode.py",
             "data/decode_command.py",
+            "data/clip_statistics.py",
             "data/ffmpeg.py",
             "data/tars.py",
             *_TABLES,
@@ -85,8 +94,8 @@ STAGES: dict[str, Stage] = {
     ),
     "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
     "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
-    "pack_shards": Stage(1, _SHARDS),
-    "index_shards": Stage(2, _SHARDS),
+    "pack_shards": Stage(2, _SHARDS),
+    "index_shards": Stage(3, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "import_weights": Stage(
         1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)

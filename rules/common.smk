@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
-from gram.data.media_files import UNCHANGED, media_digests
+from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
 from gram.jobs import job_settings
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
@@ -96,10 +96,24 @@ def media_folder(wildcards):
     return dataset.media
 
 
+def media_memory(wildcards):
+    """File in which the names in a data set's media folder are remembered."""
+    return f"results/listings/{wildcards.dataset}.json"
+
+
 @lru_cache
-def digests_of_folder(folder, chunks, changed_after_ns):
-    """Digests of all chunks of a folder, from one walk through it."""
-    return media_digests(folder, chunks=chunks, changed_after_ns=changed_after_ns)
+def files_of_chunks(folder, memory, chunks, changed_after_ns):
+    """Media and depth files of all chunks, from one look at a folder and at what it was before.
+
+    The time is there to look again when generated media have changed.
+    """
+    return files_by_chunk(Path(folder), chunks=chunks, memory=Path(memory))
+
+
+@lru_cache
+def digest_of_chunk(folder, files, changed_after_ns):
+    """Digest of one chunk's files; a job on a cluster asks for no other chunk's."""
+    return digest_of_files(Path(folder), files, changed_after_ns=changed_after_ns)
 
 
 def media_of_chunk(wildcards):
@@ -116,12 +130,12 @@ def media_of_chunk(wildcards):
         if not Path(written).is_file():
             return UNCHANGED
         changed_after_ns = Path(written).stat().st_mtime_ns
-    folder = Path(media_folder(wildcards))
+    folder, memory = media_folder(wildcards), media_memory(wildcards)
     try:
-        digests = digests_of_folder(folder, dataset.chunks, changed_after_ns)
+        files = files_of_chunks(folder, memory, dataset.chunks, changed_after_ns)
     except ValueError as error:
         raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
-    return digests[int(wildcards.chunk)]
+    return digest_of_chunk(folder, files[int(wildcards.chunk)], changed_after_ns)
 
 
 def chunk_count(wildcards):

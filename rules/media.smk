@@ -25,6 +25,7 @@ rule probe_media:
         version=stage_version("probe_media"),
         folder=media_folder,
         chunks=chunk_count,
+        memory=media_memory,
         media=media_of_chunk,
     message:
         "Probing {wildcards.dataset}, chunk {wildcards.chunk}"

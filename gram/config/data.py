@@ -131,6 +131,13 @@ class ExtractionConfig(PicturesConfig):
             "number of frames can hit. Below it the file is set aside as truncated."
         ),
     )
+    damaged: Literal["set_aside", "keep"] = Field(
+        "set_aside",
+        description=(
+            "What becomes of a clip in which ffmpeg finds damage. keep: it is decoded all the "
+            "same, with smeared frames; its errors are counted, and min_bins decides."
+        ),
+    )
     max_seconds: float = Field(
         600.0, gt=0, description="Audio beyond this is not kept, in seconds from the clip's start."
     )

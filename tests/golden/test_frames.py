@@ -327,4 +327,4 @@ def test_we_take_the_file_of_exactly_that_name(tmp_path: Path, wanted: str) -> N
     for name in LOOKUP["files"]:
         (tmp_path / name).touch()
     right = [name for name in LOOKUP["files"] if Path(name).stem == wanted]
-    assert [path.name for path in list_media(tmp_path).get(wanted, ())] == right
+    assert [path.name for path in list_media(tmp_path).named(wanted)] == right

@@ -14,6 +14,7 @@ with job(snakemake, NoSettings):
     probe_chunk(
         Path(snakemake.input.clips),
         media=Path(snakemake.params.folder),
+        memory=Path(snakemake.params.memory),
         chunk=int(snakemake.wildcards.chunk),
         chunks=snakemake.params.chunks,
         output=Path(snakemake.output.table),

@@ -1,6 +1,9 @@
+import os
 from pathlib import Path
 
-from gram.data.tables import CLIPS, EXTRACTION, PROBE, read_rows, write_rows
+import pytest
+
+from gram.data.tables import CLIPS, EXTRACTION, PROBE, printable, read_rows, write_rows
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -27,3 +30,12 @@ def test_a_folder_name_adds_no_column(tmp_path: Path) -> None:
 def test_each_table_has_the_columns_of_the_one_before() -> None:
     assert EXTRACTION.names[: len(PROBE.names)] == PROBE.names
     assert PROBE.names[: len(CLIPS.names)] == CLIPS.names
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("épée 剣", "épée 剣"), ("a\nb\t", "a\\nb\\t"), (os.fsdecode(b"\xff"), "\\udcff")],
+    ids=["letters", "breaks", "not UTF-8"],
+)
+def test_what_no_table_and_no_log_can_hold_is_written_out(text: str, written: str) -> None:
+    assert printable(text) == written
