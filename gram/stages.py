@@ -81,8 +81,8 @@ STAGES: dict[str, Stage] = {
     "pack_shards": Stage(1, _SHARDS),
     "index_shards": Stage(2, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
-    "pretrain_model": Stage(2, _TRAINING),
-    "finetune_model": Stage(2, _TRAINING),
+    "pretrain_model": Stage(3, _TRAINING),
+    "finetune_model": Stage(3, _TRAINING),
     "embed_benchmark": Stage(
         2, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
     ),
