@@ -24,8 +24,8 @@ class DiskFullError(OSError):
         super().__init__(
             errno.ENOSPC,
             f"no space to write in {folder}: {free_mib:.0f} MiB are free on its disk, and your "
-            "quota may be less; free some, or move the folder to a larger disk (for temporary "
-            "files: set TMPDIR), and run again",
+            "quota or the limit of a file's size (`ulimit -f`) may be less; free some, or move the "
+            "folder to a larger disk (for temporary files: set TMPDIR), and run again",
         )
 
 
@@ -37,9 +37,9 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
         folder: Where the block writes; it need not be there yet.
 
     Raises:
-        DiskFullError: If the block raises "no space" or "quota exceeded", or, while next to
-            nothing is free, an error that may stand for that. One that is explained already goes
-            on as it is.
+        DiskFullError: If the block raises "no space", "quota exceeded" or "file too large", or,
+            while next to nothing is free, an error that may stand for that. One that is explained
+            already goes on as it is.
     """
     try:
         yield
@@ -94,7 +94,7 @@ def sha256_of(path: Path) -> str:
 def _is_for_want_of_space(error: Exception, folder: Path) -> bool:
     number = error.errno if isinstance(error, OSError) else None
     if number is not None:
-        return number in {errno.ENOSPC, errno.EDQUOT}
+        return number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     # numpy, safetensors and torch raise errors of their own, which do not carry the number.
     return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 

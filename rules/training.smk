@@ -55,6 +55,10 @@ rule pretrain_model:
         gpu=1,
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
+        micro_batch=0,  # clips whose graph is held at once; 0: all
+        checkpoint_activations=0,  # 1: less memory, a third more time
+        compile=0,  # 1: torch.compile
+        shard_model=0,  # 1: the vision tower in shares, one a process
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "pretrain"),
         version=stage_version("pretrain_model"),
@@ -87,6 +91,10 @@ rule finetune_model:
         gpu=1,
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
+        micro_batch=0,  # clips whose graph is held at once; 0: all
+        checkpoint_activations=0,  # 1: less memory, a third more time
+        compile=0,  # 1: torch.compile
+        shard_model=0,  # 1: the vision tower in shares, one a process
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "finetune"),
         version=stage_version("finetune_model"),

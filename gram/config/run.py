@@ -86,13 +86,6 @@ class ModelConfig(Section):
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     text: TextConfig = TextConfig()
-    checkpoint_activations: bool = Field(
-        False,
-        description=(
-            "Compute the encoders' layers again in the backward pass instead of keeping their "
-            "activations: less memory, about a third more time."
-        ),
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -252,13 +245,22 @@ class TrainingConfig(Section):
     epochs: float | None = Field(
         None, gt=0, description="Passes over the split; give these or steps."
     )
-    batch_size: int = Field(64, ge=2, description="Clips a step.")
+    batch_size: int = Field(
+        64, ge=2, description="Clips a step, of all processes together, which share them evenly."
+    )
     learning_rate: float = Field(2e-5, gt=0, description="Highest learning rate.")
     vision_learning_rate: float | None = Field(
         None, gt=0, description="Highest rate of the vision tower; none: as the rest."
     )
     new_learning_rate: float | None = Field(
         None, gt=0, description="Highest rate of optimizer.new_parameters; none: as the rest."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description=(
+            "What encoders and matching head compute in; weights and losses are float32. fp16: "
+            "with scaled gradients, as the released code."
+        ),
     )
 
     @model_validator(mode="after")

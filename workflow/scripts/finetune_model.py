@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from gram.device import choose_device
 from gram.jobs import TrainSettings
-from gram.training.loop import TrainingFiles, train
+from gram.training.loop import train
 from gram.training.means import Means
+from gram.training.preparation import TrainingFiles
 from gram.workflow import job, tracked
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
@@ -19,10 +20,9 @@ with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
         start=Path(snakemake.input.start[0]),
         checkpoint=Path(snakemake.output.checkpoint),
     )
-    means = Means(
+    means = Means.of_rule(
+        dict(snakemake.resources.items()),
         device=choose_device(snakemake.resources.gpu),
-        workers=snakemake.threads - 1,
-        cache_mib=snakemake.resources.cache_mib,
-        checkpoint_steps=snakemake.resources.checkpoint_steps,
+        threads=snakemake.threads,
     )
     train(settings, files, means, tracker=tracker)

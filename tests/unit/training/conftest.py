@@ -10,8 +10,9 @@ from gram.config import InputsConfig, LossConfig, ModelConfig, OptimizerConfig, 
 from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
-from gram.training.loop import TrainingFiles, train
+from gram.training.loop import train
 from gram.training.means import Means
+from gram.training.preparation import TrainingFiles
 from gram.types import Modality
 
 

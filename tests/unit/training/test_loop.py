@@ -14,7 +14,8 @@ from gram.config import LossConfig
 from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
-from gram.training.loop import StepLoss, TrainingFiles, step_loss
+from gram.training.preparation import TrainingFiles
+from gram.training.step import StepLoss, step_loss
 from gram.types import ITEM_MODALITIES, Batch
 
 VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
@@ -149,16 +150,6 @@ def test_the_loss_falls(run: Train, make_settings: MakeSettings, kind: str) -> N
 def test_without_a_weight_matching_is_left_out(run: Train, make_settings: MakeSettings) -> None:
     folder = run(make_settings(steps=2, loss={"matching_weight": 0}))
     assert pd.read_csv(folder / "history.csv")["matching"].tolist() == [0, 0]
-
-
-def test_a_loss_that_is_not_finite_names_step_and_clips(
-    run: Train, make_settings: MakeSettings
-) -> None:
-    settings = make_settings(learning_rate=1e30)
-    with pytest.raises(
-        ValueError, match=r"the loss is nan at step \d+, on the clips .*train.*lower"
-    ):
-        run(settings)
 
 
 def test_the_temperature_stays_above_zero(run: Train, make_settings: MakeSettings) -> None:
