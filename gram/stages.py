@@ -27,12 +27,23 @@ _PROBE = (
     "data/media_files.py",
     "data/ffmpeg.py",
 )
-_SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
+_SHARDS = (
+    "data/shards.py",
+    "data/shard_writer.py",
+    "data/shard_index.py",
+    "data/manifest.py",
+    "data/tars.py",
+    *_TABLES,
+)
 _MODEL = ("model.py", "heads.py", "encoders", "types.py")
 _LOADER = (
     "data/loader.py",
+    "data/order.py",
+    "data/clip_dataset.py",
+    "data/draws.py",
     "data/clip_reader.py",
     "data/clip_index.py",
+    "data/manifest.py",
     "data/tars.py",
     "data/transforms.py",
     "data/vocabulary.py",
@@ -78,8 +89,8 @@ STAGES: dict[str, Stage] = {
     ),
     "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
     "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
-    "pack_shards": Stage(1, _SHARDS),
-    "index_shards": Stage(2, _SHARDS),
+    "pack_shards": Stage(2, _SHARDS),
+    "index_shards": Stage(3, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "pretrain_model": Stage(2, _TRAINING),
     "finetune_model": Stage(2, _TRAINING),

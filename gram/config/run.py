@@ -146,6 +146,14 @@ class InputsConfig(Section):
     audio_clips: int = Field(1, ge=1, description="Audio clips of one item.")
     audio_mean: float = Field(15.41663, description="Mean that is taken off the filter bank.")
     audio_std: float = Field(6.55582, gt=0, description="The filter bank is divided by twice this.")
+    captions: Literal["random", "first", "all"] = Field(
+        "random",
+        description=(
+            "Which caption of a clip training takes in an epoch. random: one that is drawn; first: "
+            "always the first (as published); all: each, so that a clip is in as many items of the "
+            "epoch as it has captions."
+        ),
+    )
     caption_tokens: int = Field(40, ge=4, description="Longest caption, in word pieces.")
     subtitle_tokens: int = Field(70, ge=4, description="Longest subtitle, in word pieces.")
     vocabulary: str | None = Field(

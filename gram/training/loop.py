@@ -16,8 +16,9 @@ from torch.optim import Optimizer
 
 from gram.collectives import Gathering, gather, num_ranks, own_rank
 from gram.config import LossConfig, TrainingConfig, canonical_json
+from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
-from gram.data.loader import ClipDataset, batches
+from gram.data.loader import batches
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import atomic_path, sha256_of, write_text
 from gram.jobs import TrainSettings
