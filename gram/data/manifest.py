@@ -48,11 +48,14 @@ def read_manifest(folder: Path) -> list[ShardFacts]:
         )
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["shards"]
-        return [ShardFacts(*(entry[name] for name in ShardFacts._fields)) for entry in entries]
+        shards = [ShardFacts(*(entry[name] for name in ShardFacts._fields)) for entry in entries]
+        if elsewhere := [one.shard for one in shards if Path(one.shard).name != one.shard]:
+            raise ValueError(f"{elsewhere[0]} is not the name of a file")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a manifest of shards ({error!r}); delete it and run the workflow again"
         ) from error
+    return shards
 
 
 def check_sizes(folder: Path) -> None:
@@ -87,7 +90,7 @@ def content_of_shard(folder: Path, facts: ShardFacts) -> Finding:
 
 
 def verify_shards(folder: Path) -> Iterator[Finding]:
-    """Compare every shard of a data set with its manifest, one after the other.
+    """Compare every shard of a data set with its manifest, one after the other; reads all.
 
     Raises:
         ValueError: If there is no manifest.
