@@ -11,11 +11,12 @@ from gram.config import (
     VocabularyConfig,
 )
 from gram.data.annotations import make_clips
+from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
 from gram.data.depth import read_depth
 from gram.data.extract import extract_chunk
 from gram.data.generate import generate_clips
-from gram.data.loader import ClipDataset, batches
+from gram.data.loader import batches
 from gram.data.probe import probe_chunk
 from gram.data.shards import index_shards, pack_shard
 from gram.data.subtitles import read_subtitles

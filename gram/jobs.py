@@ -15,6 +15,7 @@ from gram.config import (
     LossConfig,
     ModelConfig,
     OptimizerConfig,
+    PackingConfig,
     PicturesConfig,
     ProtocolConfig,
     ReportConfig,
@@ -50,6 +51,12 @@ class DepthSettings(Section):
     """Of read_depth: what it reads of the extraction."""
 
     pictures: PicturesConfig
+
+
+class PackSettings(Section):
+    """Of pack_shards: what it reads of the shards' settings."""
+
+    packing: PackingConfig
 
 
 class IndexSettings(Section):
@@ -164,6 +171,8 @@ def _section(
         case "pictures":
             of_pictures = set(PicturesConfig.model_fields)
             return PicturesConfig.model_validate(config.extraction.model_dump(include=of_pictures))
+        case "packing":
+            return PackingConfig(target_mib=config.shards.target_mib)
         case "report":
             return config.report.model_copy(update={"showcase": None})
         case "showcase":

@@ -28,12 +28,23 @@ _PROBE = (
     "data/listing.py",
     "data/ffmpeg.py",
 )
-_SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
+_SHARDS = (
+    "data/shards.py",
+    "data/shard_writer.py",
+    "data/shard_index.py",
+    "data/manifest.py",
+    "data/tars.py",
+    *_TABLES,
+)
 _MODEL = ("model.py", "heads.py", "encoders", "types.py")
 _LOADER = (
     "data/loader.py",
+    "data/order.py",
+    "data/clip_dataset.py",
+    "data/draws.py",
     "data/clip_reader.py",
     "data/clip_index.py",
+    "data/manifest.py",
     "data/tars.py",
     "data/transforms.py",
     "data/vocabulary.py",

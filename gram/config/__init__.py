@@ -10,23 +10,21 @@ from gram.config.data import (
     ExtractionConfig,
     FolderDataset,
     GeneratedDataset,
+    PackingConfig,
     PicturesConfig,
     ShardsConfig,
     VocabularyConfig,
 )
+from gram.config.model import AudioConfig, ModelConfig, TextConfig, VisionConfig
 from gram.config.run import (
-    AudioConfig,
     EmbeddingConfig,
     EvaluationConfig,
     InputsConfig,
     LossConfig,
-    ModelConfig,
     OptimizerConfig,
     RunConfig,
     ScoreName,
-    TextConfig,
     TrainingConfig,
-    VisionConfig,
 )
 from gram.config.weights import EncoderWeights, ReleasedWeights, WeightsConfig
 from gram.config.whole import (
@@ -55,6 +53,7 @@ __all__ = [
     "ModelConfig",
     "Name",
     "OptimizerConfig",
+    "PackingConfig",
     "PicturesConfig",
     "ProtocolConfig",
     "ReleasedWeights",

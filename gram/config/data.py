@@ -148,7 +148,20 @@ class ExtractionConfig(PicturesConfig):
     )
 
 
-class ShardsConfig(Section):
+class PackingConfig(Section):
+    """How large a WebDataset tar becomes."""
+
+    target_mib: float = Field(
+        1024.0,
+        gt=0,
+        description=(
+            "Largest size of a shard, in MiB: a chunk that needs more becomes several. Only a clip "
+            "that is larger by itself makes a larger one."
+        ),
+    )
+
+
+class ShardsConfig(PackingConfig):
     """How extracted clips become WebDataset tars."""
 
     max_skipped: Fraction = Field(

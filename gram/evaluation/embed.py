@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
-from gram.data.loader import ClipDataset, evaluation_batches
+from gram.data.loader import evaluation_batches
 from gram.data.vocabulary import WordPieces
 from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
 from gram.jobs import EmbedSettings
@@ -56,8 +57,8 @@ def embed_benchmark(
         missing=settings.inputs.missing,
     )
     pieces, rows = WordPieces(model.pieces), selection.rows
-    clip_ids = tuple(str(clip_id) for clip_id in rows["clip_id"])
-    queries, text_clip_q = _queries([list(row) for row in rows["captions"]], protocol.captions)
+    clip_ids = tuple(rows["clip_id"].to_pylist())
+    queries, text_clip_q = _queries(rows["captions"].to_pylist(), protocol.captions)
     items = _embed_items(model, rows, folder=index.parent, settings=settings, workers=workers)
     embeddings = BenchmarkEmbeddings(
         run=run,
@@ -92,7 +93,7 @@ def _queries(
 
 @torch.inference_mode()
 def _embed_items(
-    model: GramModel, rows: pd.DataFrame, *, folder: Path, settings: EmbedSettings, workers: int
+    model: GramModel, rows: pa.Table, *, folder: Path, settings: EmbedSettings, workers: int
 ) -> Embeddings:
     """Embed all clips of a selection, in order, on the CPU in the end."""
     dataset = ClipDataset(

@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 
 from gram.collectives import num_ranks, own_rank
 from gram.config import TrainingConfig, canonical_json
+from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
-from gram.data.loader import ClipDataset, batches
+from gram.data.loader import batches
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import sha256_of
 from gram.jobs import TrainSettings

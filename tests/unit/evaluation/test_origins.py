@@ -64,10 +64,10 @@ def test_of_many_reasons_the_first_are_told(facts: DatasetFacts) -> None:
 
 
 def test_shards_are_those_of_the_data_set(index: Path, facts: DatasetFacts) -> None:
-    shard = index.with_name("0000.tar")
+    shard = index.with_name("0000-000.tar")
     assert facts.shards == (
         PackedShard(
-            name="0000.tar", samples=3, bytes=shard.stat().st_size, sha256=sha256_of(shard)
+            name="0000-000.tar", samples=3, bytes=shard.stat().st_size, sha256=sha256_of(shard)
         ),
     )
 
