@@ -262,6 +262,20 @@ class TrainingConfig(Section):
             "with scaled gradients, as the released code."
         ),
     )
+    frozen: tuple[Literal["text", "vision", "audio"], ...] = Field(
+        (),
+        description=(
+            "Encoders that keep their weights and leave nothing out at random; projections and "
+            "the matching head learn all the same. The paper freezes none."
+        ),
+    )
+    modality_dropout: Fraction = Field(
+        0.0,
+        description=(
+            "Probability that a clip's modality counts as missing in a step; one always stays. "
+            "The paper leaves none out."
+        ),
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingConfig":
@@ -370,6 +384,11 @@ class RunConfig(Section):
             raise ValueError(
                 "loss.kind area needs two modalities beside text and inputs.missing drop; found "
                 f"{', '.join(modalities)} and {self.inputs.missing}; change these, or the kind"
+            )
+        if loss.kind == "area" and self.pretrain.modality_dropout > 0:
+            raise ValueError(
+                "loss.kind area needs all modalities of each clip, and pretrain.modality_dropout "
+                f"is {self.pretrain.modality_dropout}; set it to 0, or change the kind"
             )
         reads_them = loss.matching_weight > 0 and loss.matching_on == "video_audio"
         if reads_them and not {Modality.VIDEO, Modality.AUDIO} & set(modalities):

@@ -20,6 +20,7 @@ from gram.model import GramModel
 from gram.stages import stage_version
 from gram.training.checkpoint import PartialCheckpoints, TrainingState
 from gram.training.means import Means
+from gram.training.modality_dropout import drop_modalities
 from gram.training.optimizer import build_optimizer, schedule_factor
 from gram.training.precision import Precision
 from gram.training.random_states import seed_rank
@@ -97,8 +98,17 @@ class Training:
 
     def batches(self) -> Iterator[Batch]:
         """Give this rank's shares of the batches that are left, epoch after epoch, without end."""
-        return endless_batches(
-            self.dataset, self.settings, start=len(self.state.rows), workers=self.workers
+        start = len(self.state.rows)
+        shares = endless_batches(self.dataset, self.settings, start=start, workers=self.workers)
+        return (
+            drop_modalities(
+                batch,
+                self.settings.training.modality_dropout,
+                seed=self.settings.seed,
+                step=step,
+                rank=own_rank(),
+            )
+            for step, batch in enumerate(shares, start=start + 1)
         )
 
     def rate_factor(self, step: int) -> float:
@@ -123,7 +133,7 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
     note = DivergenceNote(files.checkpoint, made_with=fingerprint)
     note.refuse_another_try()
     torch.manual_seed(settings.seed)  # the same weights in all ranks
-    model = _prepared(build_model(settings, files), means)
+    model = _prepared(build_model(settings, files), settings.training, means)
     optimizer = build_optimizer(model, settings.optimizer, training=settings.training)
     precision = Precision(settings.training.precision, means.device)
     dataset = build_dataset(settings, files.index, pieces=model.pieces, cache_mib=means.cache_mib)
@@ -172,9 +182,22 @@ def build_model(settings: TrainSettings, files: TrainingFiles) -> GramModel:
     return model
 
 
-def _prepared(model: GramModel, means: Means) -> GramModel:
-    """Bring a model to its device, in the form in which the means let it compute."""
+def _prepared(model: GramModel, training: TrainingConfig, means: Means) -> GramModel:
+    """Bring a model to its device, in the form in which settings and means let it learn.
+
+    Raises:
+        ValueError: If weights in shares are asked for where they cannot be.
+    """
+    if means.shard_model and training.precision == "fp16":
+        raise ValueError(
+            "training.precision is fp16, and shard_model is 1; set the precision to bf16, or "
+            "shard_model of the rule to 0 in the profile"
+        )
     model = model.to(means.device).train()
+    encoders = {"text": model.text, "vision": model.vision, "audio": model.audio}
+    for name in training.frozen:
+        if (encoder := encoders[name]) is not None:
+            encoder.requires_grad_(requires_grad=False).eval()
     if means.checkpoint_activations:
         model.checkpoint_activations()
     if means.compile:

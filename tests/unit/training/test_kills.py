@@ -1,6 +1,5 @@
 """Trainings that are killed at any moment, in processes of their own, and started again."""
 
-import multiprocessing
 import os
 import resource
 import shutil
@@ -14,16 +13,14 @@ import pytest
 
 from gram.jobs import TrainSettings
 from gram.tracking import Silence
-from gram.training import checkpoint, loop
+from gram.training import checkpoint, loop, stopping
 from gram.training.stopping import STOPPED_EXIT_CODE, StoppedTraining
 from gram.types import Modality
+from tests.unit.training.forked import FORK, started
 
 Train = Callable[..., Path]
 MakeSettings = Callable[..., TrainSettings]
 Compare = Callable[[Path, Path], bool]
-
-FORK = multiprocessing.get_context("fork")
-"""A forked process has loaded torch already."""
 
 KILLS = 10
 LONGEST_SECONDS = 0.5
@@ -40,12 +37,6 @@ def settings(make_settings: MakeSettings) -> TrainSettings:
 @pytest.fixture
 def undisturbed(run: Train, settings: TrainSettings) -> Path:
     return run(settings, folder="undisturbed")
-
-
-def started(work: Callable[[], object]) -> multiprocessing.process.BaseProcess:
-    process = FORK.Process(target=work)
-    process.start()
-    return process
 
 
 def test_killed_at_ten_random_moments_it_ends_as_an_undisturbed_one(
@@ -190,8 +181,9 @@ def test_a_disk_too_full_for_checkpoints_does_not_end_the_training(
 
 
 def test_two_jobs_do_not_train_into_one_folder(
-    run: Train, settings: TrainSettings, tmp_path: Path
+    run: Train, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.1)
     ready, leave = FORK.Event(), FORK.Event()
 
     class Waiter(Silence):
