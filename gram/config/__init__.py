@@ -21,13 +21,11 @@ from gram.config.run import (
     InputsConfig,
     LossConfig,
     ModelConfig,
-    OptimizerConfig,
     RunConfig,
-    ScoreName,
     TextConfig,
-    TrainingConfig,
     VisionConfig,
 )
+from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig, ValidationConfig
 from gram.config.whole import (
     BenchmarkConfig,
     Config,
@@ -64,6 +62,7 @@ __all__ = [
     "TableRow",
     "TextConfig",
     "TrainingConfig",
+    "ValidationConfig",
     "VisionConfig",
     "VocabularyConfig",
     "canonical_json",

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch.optim import Optimizer
 
 from gram.collectives import num_ranks, own_rank
 from gram.config import TrainingConfig, canonical_json
-from gram.data.clip_index import read_index, select_clips
 from gram.data.loader import ClipDataset, batches
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import sha256_of
@@ -19,6 +19,7 @@ from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.stages import stage_version
 from gram.training.checkpoint import PartialCheckpoints, TrainingState
+from gram.training.choice import Choice, split_clips
 from gram.training.means import Means
 from gram.training.modality_dropout import drop_modalities
 from gram.training.optimizer import build_optimizer, schedule_factor
@@ -82,6 +83,7 @@ class Training:
         num_steps: Number of steps of the whole training.
         state: What changes from step to step; its rows tell how many steps are done.
         partial: Where the state is kept.
+        choice: Scores steps on clips that are not trained on; chooses the weights.
         note: Where it is noted that the numbers are not finite.
     """
 
@@ -94,6 +96,7 @@ class Training:
     num_steps: int
     state: TrainingState
     partial: PartialCheckpoints
+    choice: Choice
     note: DivergenceNote
 
     def batches(self) -> Iterator[Batch]:
@@ -136,7 +139,11 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
     model = _prepared(build_model(settings, files), settings.training, means)
     optimizer = build_optimizer(model, settings.optimizer, training=settings.training)
     precision = Precision(settings.training.precision, means.device)
-    dataset = build_dataset(settings, files.index, pieces=model.pieces, cache_mib=means.cache_mib)
+    trained, validated = split_clips(settings, files.index)
+    log.info("clips: %s", ", ".join(f"{name} {count}" for name, count in trained.counts.items()))
+    dataset = build_dataset(
+        settings, trained.rows, folder=files.index.parent, pieces=model.pieces, means=means
+    )
     if own_rank() > 0:  # each rank draws noise of its own
         seed_rank(settings.seed, rank=own_rank())
     state = TrainingState(
@@ -154,6 +161,7 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
             num_steps=count_steps(settings.training, clips=len(dataset)),
             state=state,
             partial=partial,
+            choice=Choice(settings, validated, index=files.index, checkpoint=files.checkpoint),
             note=note,
         )
 
@@ -208,27 +216,24 @@ def _prepared(model: GramModel, training: TrainingConfig, means: Means) -> GramM
 
 
 def build_dataset(
-    settings: TrainSettings, index: Path, *, pieces: tuple[str, ...], cache_mib: int
+    settings: TrainSettings,
+    rows: pd.DataFrame,
+    *,
+    folder: Path,
+    pieces: tuple[str, ...],
+    means: Means,
 ) -> ClipDataset:
-    """Choose the clips that the training can use."""
-    modalities = settings.model.modalities
-    selection = select_clips(
-        read_index(index),
-        split=settings.training.split,
-        modalities=modalities,
-        missing=settings.inputs.missing,
-    )
-    log.info("clips: %s", ", ".join(f"{name} {count}" for name, count in selection.counts.items()))
+    """Read the clips of some rows of an index for training; ``folder`` holds the shards."""
     return ClipDataset(
-        selection.rows,
-        folder=index.parent,
+        rows,
+        folder=folder,
         inputs=settings.inputs,
         num_frames=settings.inputs.train_frames,
-        modalities=modalities,
+        modalities=settings.model.modalities,
         pieces=WordPieces(pieces),
         is_training=True,
         seed=settings.seed,
-        cache_mib=cache_mib,
+        cache_mib=means.cache_mib,
     )
 
 

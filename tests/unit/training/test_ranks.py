@@ -12,14 +12,17 @@ import pytest
 
 from gram.jobs import TrainSettings
 from gram.types import Modality
-from tests.unit.training.forked import exit_codes, started_ranks
+from tests.unit.training.forked import (
+    exit_codes,
+    newest_step,
+    started_ranks,
+    wait_at_random,
+)
 
 Train = Callable[..., Path]
 MakeSettings = Callable[..., TrainSettings]
 Compare = Callable[[Path, Path], bool]
 
-KILLS = 10
-LONGEST_SECONDS = 1.0
 PARTS = ("loss", "text_to_item", "item_to_text", "matching")
 
 
@@ -112,20 +115,22 @@ def stop_after(tmp_path: Path, run: Train, settings: TrainSettings, *, step: int
 def wait_for(tmp_path: Path, *, step: int) -> None:
     """Wait until the state of a step, or of a later one, has been kept."""
     limit = time.monotonic() + 60
-    name = f"last.step{step:09d}"
-    while not any(path.name >= name for path in tmp_path.glob("run/partial/last.step*.pt")):
+    while newest_step(tmp_path / "run") < step:
         assert time.monotonic() < limit
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("shard_model", [False, True], ids=["whole", "in shares"])
-def test_two_processes_killed_at_ten_random_moments_end_as_undisturbed_ones(
+@pytest.mark.parametrize(
+    ("shard_model", "times"), [(False, 10), (True, 3)], ids=["whole", "in shares"]
+)
+def test_two_processes_killed_at_random_moments_end_as_undisturbed_ones(
     run: Train,
     run_ranks: Train,
     make_settings: MakeSettings,
     are_equal: Compare,
     tmp_path: Path,
     shard_model: bool,
+    times: int,
 ) -> None:
     settings = make_settings(
         modalities=(Modality.VIDEO, Modality.AUDIO, Modality.SUBTITLE),
@@ -140,13 +145,13 @@ def test_two_processes_killed_at_ten_random_moments_end_as_undisturbed_ones(
             lambda: run(settings, checkpoint_steps=1, shard_model=shard_model),
             tmp_path / f"killed{number}",
         )
-        time.sleep(moments.uniform(0, LONGEST_SECONDS))
+        wait_at_random(processes, tmp_path / "run", moments=moments)
         processes[number % 2].kill()  # the other one ends by itself
         codes = exit_codes(processes)
         kills += -signal.SIGKILL in codes
         if codes == [0, 0]:
             assert are_equal(tmp_path / "run", undisturbed)
             shutil.rmtree(tmp_path / "run")
-        if kills == KILLS:
+        if kills == times:
             break
     assert are_equal(run_ranks(settings, shard_model=shard_model), undisturbed)
