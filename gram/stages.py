@@ -68,6 +68,9 @@ _TRAINING = (
     "collectives.py",
     "upstream.py",
     "device.py",
+    "evaluation/retrieval.py",
+    "evaluation/ranks.py",
+    "evaluation/scores.py",
 )
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (

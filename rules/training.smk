@@ -52,7 +52,8 @@ rule pretrain_model:
     resources:
         mem_mb=64000,
         runtime=1440,
-        gpu=1,
+        gpu=1,  # one process each, of all nodes together; 0: the CPU
+        processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
         micro_batch=0,  # clips whose graph is held at once; 0: all
@@ -88,7 +89,8 @@ rule finetune_model:
     resources:
         mem_mb=64000,
         runtime=1440,
-        gpu=1,
+        gpu=1,  # one process each, of all nodes together; 0: the CPU
+        processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
         micro_batch=0,  # clips whose graph is held at once; 0: all

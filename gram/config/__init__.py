@@ -21,11 +21,9 @@ from gram.config.run import (
     EvaluationConfig,
     InputsConfig,
     LossConfig,
-    OptimizerConfig,
     RunConfig,
-    ScoreName,
-    TrainingConfig,
 )
+from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig, ValidationConfig
 from gram.config.weights import EncoderWeights, ReleasedWeights, WeightsConfig
 from gram.config.whole import (
     BenchmarkConfig,
@@ -66,6 +64,7 @@ __all__ = [
     "TableRow",
     "TextConfig",
     "TrainingConfig",
+    "ValidationConfig",
     "VisionConfig",
     "VocabularyConfig",
     "WeightsConfig",

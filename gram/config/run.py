@@ -1,4 +1,4 @@
-"""Settings of a run: inputs, loss, optimizer, training, evaluation."""
+"""Settings of a run: inputs, loss, evaluation, with those of its model and training."""
 
 from typing import Annotated, Literal
 
@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
 from gram.config.model import ModelConfig
+from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig
 from gram.types import Modality
 
 
@@ -106,90 +107,11 @@ class LossConfig(Section):
     )
 
 
-class OptimizerConfig(Section):
-    """AdamW and its schedule."""
-
-    preset: Literal["paper", "corrected"] = Field(
-        "paper",
-        description=(
-            "paper: AdamW and groups as published: what has bias or LayerNorm in its published "
-            "name is not decayed, all else is; corrected: AdamW of torch, without decay of norms, "
-            "biases, position tables, class tokens and the temperature."
-        ),
-    )
-    schedule: Literal["warmup_linear", "warmup_cosine"] = Field(
-        "warmup_linear",
-        description=(
-            "How the rate falls after the warm-up. warmup_cosine starts below the highest rate, "
-            "as published."
-        ),
-    )
-    new_parameters: tuple[str, ...] = Field(
-        (),
-        description=(
-            "Parts of names (published ones with preset paper) whose parameters learn with "
-            "new_learning_rate."
-        ),
-    )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
-    beta2: float = Field(0.98, ge=0, lt=1, description="Decay of the second moment.")
-    eps: float = Field(1e-6, gt=0, description="Added to the second moment's root.")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
-    warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises from 0.")
-    clip_norm: float | None = Field(
-        2.0, gt=0, description="Largest gradient norm; none: not clipped."
-    )
-
-
-class TrainingConfig(Section):
-    """One pass of training: on which split, how long, how fast."""
-
-    split: Name = Field("train", description="Split that is trained on.")
-    steps: int | None = Field(None, ge=1, description="Optimizer steps; give these or epochs.")
-    epochs: float | None = Field(
-        None, gt=0, description="Passes over the split; give these or steps."
-    )
-    batch_size: int = Field(
-        64, ge=2, description="Clips a step, of all processes together, which share them evenly."
-    )
-    learning_rate: float = Field(2e-5, gt=0, description="Highest learning rate.")
-    vision_learning_rate: float | None = Field(
-        None, gt=0, description="Highest rate of the vision tower; none: as the rest."
-    )
-    new_learning_rate: float | None = Field(
-        None, gt=0, description="Highest rate of optimizer.new_parameters; none: as the rest."
-    )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32",
-        description=(
-            "What encoders and matching head compute in; weights and losses are float32. fp16: "
-            "with scaled gradients, as the released code."
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "TrainingConfig":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give steps or epochs, one of them")
-        return self
-
-
 class EmbeddingConfig(Section):
     """How a benchmark is embedded."""
 
     batch_size: int = Field(64, ge=1, description="Clips a forward pass.")
     frames: int = Field(8, ge=1, description="Frames taken of each clip (paper, Table 5: 8).")
-
-
-ScoreName = Literal[
-    "volume",
-    "residual",
-    "cosine_video",
-    "cosine_audio",
-    "cosine_subtitle",
-    "cosine_depth",
-    "cosine_mean",
-]
 
 
 class EvaluationConfig(Section):
@@ -284,6 +206,11 @@ class RunConfig(Section):
             raise ValueError(
                 "loss.kind area needs two modalities beside text and inputs.missing drop; found "
                 f"{', '.join(modalities)} and {self.inputs.missing}; change these, or the kind"
+            )
+        if loss.kind == "area" and self.pretrain.modality_dropout > 0:
+            raise ValueError(
+                "loss.kind area needs all modalities of each clip, and pretrain.modality_dropout "
+                f"is {self.pretrain.modality_dropout}; set it to 0, or change the kind"
             )
         reads_them = loss.matching_weight > 0 and loss.matching_on == "video_audio"
         if reads_them and not {Modality.VIDEO, Modality.AUDIO} & set(modalities):

@@ -14,7 +14,8 @@ from gram.config.data import (
     ShardsConfig,
     VocabularyConfig,
 )
-from gram.config.run import RunConfig, ScoreName, TrainingConfig
+from gram.config.run import RunConfig
+from gram.config.training import ScoreName, TrainingConfig
 from gram.config.weights import WeightsConfig
 from gram.stages import STAGES
 from gram.types import ITEM_MODALITIES, Modality
@@ -179,6 +180,22 @@ class Config(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_chosen_on_what_is_ranked(self) -> "Config":
+        for where, dataset, training in self._trainings():
+            validation = training.validation
+            if validation is None or validation.split is None:
+                continue
+            for name, benchmark in self.benchmarks.items():
+                ranked = benchmark.protocol.split
+                if (benchmark.dataset, ranked) == (dataset, validation.split):
+                    raise ValueError(
+                        f"{where}.validation.split is {ranked!r} of {dataset}, which "
+                        f"benchmarks.{name} ranks: weights chosen on it would flatter the result; "
+                        "name another split, or hold clips of the training split out with held_out"
+                    )
+        return self
+
     @property
     def showcase(self) -> TableRow:
         """The line of a table that the report shows in detail."""
@@ -226,6 +243,10 @@ class Config(Section):
             if run_config.pretrain_dataset is not None:
                 dataset, split = run_config.pretrain_dataset, run_config.pretrain.split
                 found += self._split_references(f"runs.{run}", dataset, split)
+        for where, dataset, training in self._trainings():
+            if training.validation is not None and training.validation.split is not None:
+                validated = training.validation.split
+                found += self._split_references(f"{where}.validation", dataset, validated)
         for benchmark, config in self.benchmarks.items():
             where = f"benchmarks.{benchmark}"
             found += self._split_references(where, config.dataset, config.protocol.split)
@@ -235,6 +256,20 @@ class Config(Section):
             found.append((where, "run", row.run, runs))
             found.append((where, "benchmark", row.benchmark, benchmarks))
         return found
+
+    def _trainings(self) -> list[tuple[str, str, TrainingConfig]]:
+        """List every training: where it stands, its data set, its settings."""
+        pretrained = [
+            (f"runs.{name}.pretrain", run.pretrain_dataset, run.pretrain)
+            for name, run in self.runs.items()
+            if run.pretrain_dataset is not None
+        ]
+        finetuned = [
+            (f"benchmarks.{name}.finetune", one.dataset, one.finetune)
+            for name, one in self.benchmarks.items()
+            if one.finetune is not None
+        ]
+        return [*pretrained, *finetuned]
 
     def _split_references(
         self, where: str, dataset: str, split: str

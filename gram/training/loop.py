@@ -69,6 +69,7 @@ def train(
             take_step(model, optimizer, precision)
             temperature = float(model.temperature.detach())
             rows.append({"step": step, **losses, "temperature": temperature, "learning_rate": rate})
+            training.choice.consider(model, rows, is_last=step == num_steps, precision=precision)
             if step % TRACKED_STEPS == 0 or step == num_steps:
                 per_second = len(batch.clip_ids) * num_ranks() / (time.monotonic() - began)
                 tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
@@ -77,10 +78,11 @@ def train(
             is_stopped = any_rank(bool(ear.heard), device=means.device)
             if is_stopped or step % means.checkpoint_steps == 0:
                 training.partial.save(training.state)
+                training.choice.forget(rows)
                 tracker.flush()  # a job that goes on from here does not send these numbers again
             if is_stopped:
                 raise StoppedTraining(ear.heard, step=step, saved=training.partial.wait())
-        write_outputs(model, settings, files, rows=rows)
+        write_outputs(training, files)
         training.partial.remove()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 
@@ -31,6 +32,15 @@ class Means:
     compile: bool = False
     shard_model: bool = False
 
+    RESOURCES: ClassVar = (
+        "cache_mib",
+        "checkpoint_steps",
+        "micro_batch",
+        "checkpoint_activations",
+        "compile",
+        "shard_model",
+    )
+
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name, value, least in (
@@ -47,23 +57,24 @@ class Means:
 
     @classmethod
     def of_rule(
-        cls, resources: Mapping[str, int], *, device: torch.device, threads: int
+        cls, resources: Mapping[str, Any], *, device: torch.device, threads: int
     ) -> "Means":
         """Take the means from the resources of a rule; of a switch, 0 is off and 1 on.
 
         Args:
-            resources: ``cache_mib``, ``checkpoint_steps``, ``micro_batch`` (0: the whole share),
-                ``checkpoint_activations``, ``compile``, ``shard_model``.
+            resources: Those that ``RESOURCES`` names, among others; of ``micro_batch``, 0 is the
+                whole share.
             device: Where to train.
             threads: Threads of one process: one trains, the others read clips.
         """
+        given = {name: int(resources[name]) for name in cls.RESOURCES}
         return cls(
             device=device,
             workers=max(0, threads - 1),
-            cache_mib=resources["cache_mib"],
-            checkpoint_steps=resources["checkpoint_steps"],
-            micro_batch=resources["micro_batch"] or None,
-            checkpoint_activations=bool(resources["checkpoint_activations"]),
-            compile=bool(resources["compile"]),
-            shard_model=bool(resources["shard_model"]),
+            cache_mib=given["cache_mib"],
+            checkpoint_steps=given["checkpoint_steps"],
+            micro_batch=given["micro_batch"] or None,
+            checkpoint_activations=bool(given["checkpoint_activations"]),
+            compile=bool(given["compile"]),
+            shard_model=bool(given["shard_model"]),
         )

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch.optim import Optimizer
 
 from gram.collectives import num_ranks, own_rank
 from gram.config import TrainingConfig, canonical_json
 from gram.data.clip_dataset import ClipDataset
-from gram.data.clip_index import read_index, select_clips
 from gram.data.loader import batches
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import sha256_of
@@ -20,7 +20,9 @@ from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.stages import stage_version
 from gram.training.checkpoint import PartialCheckpoints, TrainingState
+from gram.training.choice import Choice, split_clips
 from gram.training.means import Means
+from gram.training.modality_dropout import drop_modalities
 from gram.training.optimizer import build_optimizer, schedule_factor
 from gram.training.precision import Precision
 from gram.training.random_states import seed_rank
@@ -82,6 +84,7 @@ class Training:
         num_steps: Number of steps of the whole training.
         state: What changes from step to step; its rows tell how many steps are done.
         partial: Where the state is kept.
+        choice: Scores steps on clips that are not trained on; chooses the weights.
         note: Where it is noted that the numbers are not finite.
     """
 
@@ -94,12 +97,22 @@ class Training:
     num_steps: int
     state: TrainingState
     partial: PartialCheckpoints
+    choice: Choice
     note: DivergenceNote
 
     def batches(self) -> Iterator[Batch]:
         """Give this rank's shares of the batches that are left, epoch after epoch, without end."""
-        return endless_batches(
-            self.dataset, self.settings, start=len(self.state.rows), workers=self.workers
+        start = len(self.state.rows)
+        shares = endless_batches(self.dataset, self.settings, start=start, workers=self.workers)
+        return (
+            drop_modalities(
+                batch,
+                self.settings.training.modality_dropout,
+                seed=self.settings.seed,
+                step=step,
+                rank=own_rank(),
+            )
+            for step, batch in enumerate(shares, start=start + 1)
         )
 
     def rate_factor(self, step: int) -> float:
@@ -124,10 +137,14 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
     note = DivergenceNote(files.checkpoint, made_with=fingerprint)
     note.refuse_another_try()
     torch.manual_seed(settings.seed)  # the same weights in all ranks
-    model = _prepared(build_model(settings, files), means)
+    model = _prepared(build_model(settings, files), settings.training, means)
     optimizer = build_optimizer(model, settings.optimizer, training=settings.training)
     precision = Precision(settings.training.precision, means.device)
-    dataset = build_dataset(settings, files.index, pieces=model.pieces, cache_mib=means.cache_mib)
+    trained, validated = split_clips(settings, files.index)
+    log.info("clips: %s", ", ".join(f"{name} {count}" for name, count in trained.counts.items()))
+    dataset = build_dataset(
+        settings, trained.rows, folder=files.index.parent, pieces=model.pieces, means=means
+    )
     if own_rank() > 0:  # each rank draws noise of its own
         seed_rank(settings.seed, rank=own_rank())
     state = TrainingState(
@@ -145,6 +162,7 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
             num_steps=count_steps(settings.training, clips=len(dataset)),
             state=state,
             partial=partial,
+            choice=Choice(settings, validated, index=files.index, checkpoint=files.checkpoint),
             note=note,
         )
 
@@ -173,9 +191,22 @@ def build_model(settings: TrainSettings, files: TrainingFiles) -> GramModel:
     return model
 
 
-def _prepared(model: GramModel, means: Means) -> GramModel:
-    """Bring a model to its device, in the form in which the means let it compute."""
+def _prepared(model: GramModel, training: TrainingConfig, means: Means) -> GramModel:
+    """Bring a model to its device, in the form in which settings and means let it learn.
+
+    Raises:
+        ValueError: If weights in shares are asked for where they cannot be.
+    """
+    if means.shard_model and training.precision == "fp16":
+        raise ValueError(
+            "training.precision is fp16, and shard_model is 1; set the precision to bf16, or "
+            "shard_model of the rule to 0 in the profile"
+        )
     model = model.to(means.device).train()
+    encoders = {"text": model.text, "vision": model.vision, "audio": model.audio}
+    for name in training.frozen:
+        if (encoder := encoders[name]) is not None:
+            encoder.requires_grad_(requires_grad=False).eval()
     if means.checkpoint_activations:
         model.checkpoint_activations()
     if means.compile:
@@ -186,27 +217,24 @@ def _prepared(model: GramModel, means: Means) -> GramModel:
 
 
 def build_dataset(
-    settings: TrainSettings, index: Path, *, pieces: tuple[str, ...], cache_mib: int
+    settings: TrainSettings,
+    rows: pd.DataFrame,
+    *,
+    folder: Path,
+    pieces: tuple[str, ...],
+    means: Means,
 ) -> ClipDataset:
-    """Choose the clips that the training can use."""
-    modalities = settings.model.modalities
-    selection = select_clips(
-        read_index(index),
-        split=settings.training.split,
-        modalities=modalities,
-        missing=settings.inputs.missing,
-    )
-    log.info("clips: %s", ", ".join(f"{name} {count}" for name, count in selection.counts.items()))
+    """Read the clips of some rows of an index for training; ``folder`` holds the shards."""
     return ClipDataset(
-        selection.rows,
-        folder=index.parent,
+        rows,
+        folder=folder,
         inputs=settings.inputs,
         num_frames=settings.inputs.train_frames,
-        modalities=modalities,
+        modalities=settings.model.modalities,
         pieces=WordPieces(pieces),
         is_training=True,
         seed=settings.seed,
-        cache_mib=cache_mib,
+        cache_mib=means.cache_mib,
     )
 
 

@@ -45,6 +45,11 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Give all weights by name, whole; all ranks call this together."""
+    return {name: whole(one) for name, one in model.state_dict().items()}
+
+
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Set all weights, whole ones given, each process its shares."""
     own = model.state_dict()

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 STOPPED_EXIT_CODE = 75
 """Exit code of a training that a signal ended, and that can go on ("temporary failure")."""
 
+PATIENCE_SECONDS = 30.0
+"""How long a job waits for another one to leave its folder, as one does that was told to end."""
+
 HEARD = (signal.SIGTERM, signal.SIGUSR1)
 """Signals that end a training after its step: sent by people, schedulers, time limits."""
 
@@ -34,9 +37,9 @@ class StoppedTraining(SystemExit):
     def __init__(self, name: str, *, step: int, saved: Path | None) -> None:
         """Say which signal it was, after which step, and where the state is kept."""
         super().__init__(STOPPED_EXIT_CODE)
-        log.warning(
-            "ended by %s after step %d; the next try goes on from %s", name, step, saved or "anew"
-        )
+        state = f"goes on from {saved}" if saved else "begins anew, since nothing was saved"
+        self.message = f"ended by {name} after step {step}; the next try {state}"
+        log.warning("%s", self.message)
 
 
 class Ear:
@@ -117,7 +120,7 @@ def alone(checkpoint: Path) -> Iterator[None]:
     path = checkpoint.parent / "partial" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path, blocking=False):
+        with FileLock(path, timeout=PATIENCE_SECONDS):
             yield
     except Timeout:
         raise ValueError(

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gram.device import choose_device
 from gram.jobs import TrainSettings
-from gram.training.loop import train
-from gram.training.means import Means
+from gram.training.launch import run_training
 from gram.training.preparation import TrainingFiles
 from gram.workflow import job, tracked
 
@@ -20,9 +18,11 @@ with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
         start=Path(snakemake.input.start[0]),
         checkpoint=Path(snakemake.output.checkpoint),
     )
-    means = Means.of_rule(
+    run_training(
+        settings,
+        files,
         dict(snakemake.resources.items()),
-        device=choose_device(snakemake.resources.gpu),
         threads=snakemake.threads,
+        log_file=Path(snakemake.log[0]),
+        tracker=tracker,
     )
-    train(settings, files, means, tracker=tracker)

@@ -349,3 +349,38 @@ def test_matching_on_video_and_audio_leaves_the_tokens_of_others_alone(
     )
     assert missing
     assert {name.split(".")[1] for name in missing} == {"subtitle"}
+
+
+# --- encoders that keep their weights ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("frozen", [("text",), ("vision", "audio")], ids=str)
+def test_frozen_encoders_keep_their_weights_and_the_rest_learns(
+    run: Train,
+    make_settings: MakeSettings,
+    weights: Callable[[Path], dict[str, torch.Tensor]],
+    frozen: tuple[str, ...],
+) -> None:
+    start = run(make_settings(modalities=ITEM_MODALITIES, steps=1), folder="pretrained")
+    settings = make_settings(modalities=ITEM_MODALITIES, steps=2, frozen=frozen)
+    tuned = run(settings, folder="tuned", start=start / "last.safetensors")
+    before, after = weights(start), weights(tuned)
+    kept = {name.split(".")[0] for name in before if torch.equal(before[name], after[name])}
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert set(frozen) <= kept
+    assert changed >= {"text", "vision", "audio", "projections", "match_head"} - set(frozen)
+    assert not set(frozen) & changed
+
+
+def test_modalities_left_out_change_the_loss(run: Train, make_settings: MakeSettings) -> None:
+    losses = [
+        pd.read_csv(
+            run(
+                make_settings(modalities=ITEM_MODALITIES, steps=2, modality_dropout=share),
+                folder=f"run{share}",
+            )
+            / "history.csv"
+        )["loss"].tolist()
+        for share in (0.0, 0.5)
+    ]
+    assert losses[0] != losses[1]
