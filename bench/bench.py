@@ -1,4 +1,4 @@
-"""`make bench`: the pairwise volume and the loader on this machine, into docs/benchmarks.md."""
+"""`make bench`: the pairwise volume, shards and loader on this machine, into docs/benchmarks.md."""
 
 import argparse
 import os
@@ -10,10 +10,11 @@ import torch
 from rich.console import Console
 
 from bench.loader import loader_section
+from bench.shards import shards_section
 from bench.volume import TURNS, volume_section
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-SECTIONS = ("volume", "loader")
+SECTIONS = ("volume", "shards", "loader")
 
 
 def main() -> None:
@@ -34,10 +35,11 @@ def main() -> None:
         console.print("Measuring the volume (minutes) ...")
         devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
         parts += [volume_section(device, tell=print_plainly) for device in devices]
-    if arguments.only in (None, "loader"):
-        with tempfile.TemporaryDirectory(prefix="gram-bench-") as folder:
-            console.print("Writing the clips and shards of the loader's measurement ...")
-            parts.append(loader_section(Path(folder)))
+    for name, section in (("shards", shards_section), ("loader", loader_section)):
+        if arguments.only in (None, name):
+            with tempfile.TemporaryDirectory(prefix="gram-bench-") as folder:
+                console.print(f"Making what the measurement of the {name} needs ...")
+                parts.append(section(Path(folder)))
     page = "\n\n".join(parts) + "\n"
     print_plainly(page)
     arguments.output.write_text(page, encoding="utf-8")

@@ -70,3 +70,13 @@ def write_shards(folder: Path) -> Path:
     )
     learn_vocabulary(index, split="train", settings=VocabularyConfig(), output=folder / "vocab.txt")
     return index
+
+
+def write_wavs(folder: Path) -> None:
+    """Write the sound of each media file beside it, at its own rate."""
+    for number in range(DIFFERENT):
+        source, output = folder / f"clip{number}.mp4", folder / f"clip{number}.wav"
+        command = [find_ffmpeg(), "-loglevel", "error", "-i", f"file:{source}", "-vn"]
+        run([*map(str, command), f"file:{output}"], timeout_seconds=120)
+    for number in range(DIFFERENT, CLIPS):
+        os.link(folder / f"clip{number % DIFFERENT}.wav", folder / f"clip{number}.wav")

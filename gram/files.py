@@ -65,7 +65,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         FileNotFoundError: If the block did not write the temporary file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = temporary_path(path)
     with full_disk_explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
@@ -77,6 +77,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """Name the file that a killed writer of ``path`` may have left beside it."""
+    return path.with_name(f".{path.name}.part")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from gram.data.manifest import ShardFacts
 from gram.data.tars import Member, describe_member
-from gram.files import atomic_path
+from gram.files import atomic_path, temporary_path
 
 KEY = re.compile(r"[a-z0-9_-]+")
 
@@ -67,10 +67,7 @@ class ShardWriter:
             self._open.abandon()
         self._files.__exit__(kind, error, traceback)
         if error is None:
-            kept = {facts.shard for facts in self._finished}
-            for path in self._folder.glob(f"{self._name}-*.tar"):
-                if path.name not in kept:
-                    path.unlink()
+            self._remove_others()
 
     @property
     def facts(self) -> list[ShardFacts]:
@@ -98,6 +95,15 @@ class ShardWriter:
         if self._open is None:
             self._open = self._begin_shard()
         return self._open.add(key, contents)
+
+    def _remove_others(self) -> None:
+        """Remove what an earlier packing left, whole or cut off, and this one does not have."""
+        kept = {facts.shard for facts in self._finished}
+        every = self._folder / f"{self._name}-*.tar"
+        for pattern in (every.name, temporary_path(every).name):
+            for path in self._folder.glob(pattern):
+                if path.name not in kept:
+                    path.unlink()
 
     def _begin_shard(self) -> "_OpenShard":
         shard = f"{self._name}-{len(self._finished):03d}.tar"

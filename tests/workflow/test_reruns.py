@@ -69,6 +69,11 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
         {"extract_clips": 4, "read_depth": 4, "pack_shards": 4, "index_shards": 2, **LEARNING},
     ),
     (
+        "size of a shard",
+        {"shards": {"target_mib": 1.0}},
+        {"pack_shards": 4, "extract_clips": 4, "read_depth": 4, "index_shards": 2, **LEARNING},
+    ),
+    (
         "share of unusable clips",
         {"shards": {"max_skipped": 0.5}},
         {"index_shards": 2, **LEARNING},

@@ -260,8 +260,10 @@ def test_shards_of_an_earlier_packing_are_removed(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, list(enumerate(many(5))))
     index = pack(inputs, tmp_path / "shards" / "0000.parquet", target_mib=SMALL_MIB)
     index.with_name("0001-000.tar").write_bytes(b"of another chunk")
+    index.with_name(".0000-007.tar.part").write_bytes(b"of a packing that was killed")
     pack(inputs, index)
-    assert tars_of(index) == ["0000-000.tar", "0001-000.tar"]
+    left = sorted(path.name for path in index.parent.iterdir())
+    assert left == ["0000-000.tar", "0000.parquet", "0001-000.tar"]
 
 
 @pytest.mark.parametrize("key", ["A", "a.b", "", "00000000", "a/b"])
