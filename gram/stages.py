@@ -63,7 +63,9 @@ STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
         1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py", "data/media_files.py")
     ),
-    "make_clips": Stage(1, ("data/annotations.py", "data/readers", *_TABLES)),
+    "make_clips": Stage(
+        2, ("data/annotations.py", "data/readers", "data/media_files.py", *_TABLES)
+    ),
     "probe_media": Stage(1, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
         1,

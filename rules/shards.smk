@@ -9,6 +9,7 @@ rule pack_shards:
         subtitles=rules.read_subtitles.output.table,
         depth=rules.read_depth.output.archive,
         depth_table=rules.read_depth.output.table,
+        made=clips_made,
     output:
         shard="results/shards/{dataset}/{chunk}.tar",
         index="results/shards/{dataset}/{chunk}.parquet",
@@ -36,6 +37,7 @@ rule index_shards:
     input:
         indexes=of_chunks(rules.pack_shards.output.index),
         shards=of_chunks(rules.pack_shards.output.shard),
+        made=clips_made,
     output:
         index="results/shards/{dataset}/index.parquet",
         manifest="results/shards/{dataset}/manifest.json",
@@ -62,6 +64,7 @@ rule learn_vocabulary:
     """Learn the word pieces of a split's texts, for runs that name no vocabulary file."""
     input:
         index=rules.index_shards.output.index,
+        made=clips_made,
     output:
         pieces="results/vocabulary/{dataset}/{split}.txt",
     log:
