@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gram.data.media_files import chunk_of
+from gram.data.readers import FORMATS
 from gram.data.readers.clip import Clip
+from gram.data.readers.files import read_file
 from gram.data.readers.own import read_own
-from gram.data.readers.reading import Reading, read_published
+from gram.data.readers.reading import Reading, formats_of, read_published
 from gram.data.tables import CLIPS, Row, update_rows, write_rows
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,6 @@ def make_clips(
             caption or its split, or has one that cannot be used; if a clip id occurs twice.
     """
     readings = _read_own(annotations) if format_name == OWN else _read(annotations, format_name)
-    _check_unique([one for reading in readings for one in reading.clips])
     clips = [clip for reading in readings for clip, _ in reading.clips]
     if not clips:
         files = ", ".join(str(path) for _, path in annotations) or "no file was given"
@@ -160,11 +161,34 @@ def _read(annotations: Sequence[tuple[str | None, Path]], format_name: str) -> l
         if split is None:
             raise ValueError(f"{path} is given without a split; name the split that it is read for")
         files.setdefault(split, []).append(Path(path))
-    return [read_published(format_name, paths, split) for split, paths in files.items()]
+    readings = [read_published(format_name, paths, split) for split, paths in files.items()]
+    _check_unique([one for reading in readings for one in reading.clips])
+    return readings
 
 
 def _read_own(annotations: Sequence[tuple[str | None, Path]]) -> list[Reading]:
-    return [_read_own_file(Path(path), split) for split, path in annotations]
+    try:
+        readings = [_read_own_file(Path(path), split) for split, path in annotations]
+        _check_unique([one for reading in readings for one in reading.clips])
+    except ValueError as error:
+        if hint := _hint_of_format([Path(path) for _, path in annotations]):
+            raise ValueError(f"{error}. {hint}") from error
+        raise
+    return readings
+
+
+def _hint_of_format(paths: Sequence[Path]) -> str:
+    """Say which data set a file seems to be of; nothing if it is of none."""
+    for path in paths:
+        try:
+            names = formats_of(read_file(path))
+        except ValueError:
+            continue  # it cannot be read at all, which is told already
+        if names:
+            title = FORMATS[names[0]].title
+            setting = "datasets.<name>.format, or --benchmark,"
+            return f"{path} looks like {title}: set {setting} to {names[0]}"
+    return ""
 
 
 def _read_own_file(path: Path, split: str | None) -> Reading:
