@@ -92,7 +92,9 @@ STAGES: dict[str, Stage] = {
             "data/listing.py",
         ),
     ),
-    "make_clips": Stage(1, ("data/annotations.py", "data/readers", *_TABLES)),
+    "make_clips": Stage(
+        2, ("data/annotations.py", "data/readers", "data/media_files.py", *_TABLES)
+    ),
     "probe_media": Stage(2, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
         2,

@@ -88,6 +88,41 @@ def annotation_format(wildcards):
     return "own" if dataset.kind == "generated" else dataset.format
 
 
+def clips_of_chunk(wildcards):
+    """Part of the clips table that a chunk works on, once the table is made."""
+    table = Path(checkpoints.make_clips.get(dataset=wildcards.dataset).output.clips)
+    part = table.with_suffix("") / f"{wildcards.chunk}.parquet"
+    if not part.is_file():
+        raise WorkflowError(f"{part} is not there; delete {table}, which is made with it anew")
+    return str(part)
+
+
+def datasets_behind(wildcards):
+    """Data sets whose clips a job's outputs go back to; those of the report where none is named."""
+    if hasattr(wildcards, "dataset"):
+        return [wildcards.dataset]
+    if hasattr(wildcards, "run"):
+        pairs = [(wildcards.run, getattr(wildcards, "benchmark", None))]
+    else:
+        has_table = hasattr(wildcards, "table")
+        pairs = row_pairs(wildcards.table) if has_table else report_pairs(*CONFIG.targets)
+    runs = [name for run, _ in pairs for name in CONFIG.lineage(run)]
+    found = [CONFIG.runs[run].pretrain_dataset for run in runs]
+    found += [CONFIG.benchmarks[name].dataset for _, name in pairs if name is not None]
+    return list(dict.fromkeys(found))
+
+
+def clips_made(wildcards):
+    """No file: a job that has this input is looked at anew once the clips behind it are read.
+
+    Snakemake plans all that follows from a table of clips that is to be made. Of that, it leaves
+    out what proves unchanged when the table is there, if the job itself asks for the table.
+    """
+    for dataset in datasets_behind(wildcards):
+        checkpoints.make_clips.get(dataset=dataset)
+    return []
+
+
 def media_folder(wildcards):
     """Folder of a data set's media files."""
     dataset = CONFIG.datasets[wildcards.dataset]
@@ -248,10 +283,15 @@ def report_histories(wildcards):
     return list(dict.fromkeys(pretrained + finetuned))
 
 
+def report_pairs(*tables):
+    """Pairs of run and benchmark that the report shows, the one shown in detail among them."""
+    pairs = [*row_pairs(*tables), (CONFIG.showcase.run, CONFIG.showcase.benchmark)]
+    return list(dict.fromkeys(pairs))
+
+
 def report_scores(wildcards):
-    """Score files of all lines that the report shows, the one shown in detail among them."""
-    pairs = [*row_pairs(*CONFIG.targets), (CONFIG.showcase.run, CONFIG.showcase.benchmark)]
-    return [f"results/scores/{run}/{name}.json" for run, name in dict.fromkeys(pairs)]
+    """Score files of all lines that the report shows."""
+    return [f"results/scores/{run}/{name}.json" for run, name in report_pairs(*CONFIG.targets)]
 
 
 def showcase_folder(kind):

@@ -6,6 +6,7 @@ rule embed_benchmark:
     input:
         checkpoint=benchmark_checkpoint,
         index=benchmark_index,
+        made=clips_made,
     output:
         embeddings="results/embeddings/{run}/{benchmark}.safetensors",
     log:
@@ -32,6 +33,7 @@ rule score_retrieval:
     """Rank a benchmark's clips and texts by each score of the run: recalls in both directions."""
     input:
         embeddings=rules.embed_benchmark.output.embeddings,
+        made=clips_made,
     output:
         scores="results/scores/{run}/{benchmark}.json",
     log:

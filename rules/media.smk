@@ -7,7 +7,7 @@ rule probe_media:
     A changed, added or removed media file changes the parameter `media` of its chunk.
     """
     input:
-        clips=rules.make_clips.output.clips,
+        clips=clips_of_chunk,
     output:
         table="results/probe/{dataset}/{chunk}.parquet",
     log:
@@ -37,6 +37,7 @@ rule extract_clips:
     """Decode each clip of a chunk once, by one ffmpeg process: frames and sound."""
     input:
         probed=rules.probe_media.output.table,
+        made=clips_made,
     output:
         archive=temp("results/extracted/{dataset}/{chunk}.tar"),
         table="results/extracted/{dataset}/{chunk}.parquet",
@@ -63,6 +64,7 @@ rule read_subtitles:
     """Take the subtitles of a chunk's clips from their annotations."""
     input:
         probed=rules.probe_media.output.table,
+        made=clips_made,
     output:
         table="results/subtitles/{dataset}/{chunk}.parquet",
     log:
@@ -88,6 +90,7 @@ rule read_depth:
     """Take the depth maps that stand beside a chunk's media files."""
     input:
         probed=rules.probe_media.output.table,
+        made=clips_made,
     output:
         archive=temp("results/depth/{dataset}/{chunk}.tar"),
         table="results/depth/{dataset}/{chunk}.parquet",

@@ -5,6 +5,7 @@ rule make_table:
     """Make one table as CSV, Markdown and LaTeX."""
     input:
         scores=table_scores,
+        made=clips_made,
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -47,6 +48,7 @@ rule make_report:
         ),
         index=showcase_folder(rules.index_shards.output.index),
         manifest=showcase_folder(rules.index_shards.output.manifest),
+        made=clips_made,
     output:
         html=report(
             "results/report/index.html",

@@ -12,6 +12,7 @@ rule pack_shards:
         subtitles=rules.read_subtitles.output.table,
         depth=rules.read_depth.output.archive,
         depth_table=rules.read_depth.output.table,
+        made=clips_made,
     output:
         index="results/shards/{dataset}/{chunk}.parquet",
     log:
@@ -41,6 +42,7 @@ rule index_shards:
     """
     input:
         indexes=of_chunks(rules.pack_shards.output.index),
+        made=clips_made,
     output:
         index="results/shards/{dataset}/index.parquet",
         manifest="results/shards/{dataset}/manifest.json",
@@ -67,6 +69,7 @@ rule learn_vocabulary:
     """Learn the word pieces of a split's texts, for runs that name no vocabulary file."""
     input:
         index=rules.index_shards.output.index,
+        made=clips_made,
     output:
         pieces="results/vocabulary/{dataset}/{split}.txt",
     log:

@@ -28,8 +28,13 @@ rule generate_clips:
         "../workflow/scripts/generate_clips.py"
 
 
-rule make_clips:
-    """Read all annotation files of a data set into one table of clips."""
+checkpoint make_clips:
+    """Read all annotation files of a data set into one table of clips.
+
+    The part of each chunk stands beside the output, in results/clips/{dataset}, and is left as it
+    is where it stays the same. Which parts changed is known when this has run: it is a checkpoint,
+    after which Snakemake looks anew at what has to run.
+    """
     input:
         annotations=annotation_files,
     output:
@@ -49,6 +54,7 @@ rule make_clips:
         version=stage_version("make_clips"),
         splits=annotation_splits,
         format_name=annotation_format,
+        chunks=chunk_count,
     message:
         "Reading the annotations of {wildcards.dataset}"
     script:

@@ -37,6 +37,7 @@ rule pretrain_model:
         index=pretraining_index,
         vocabulary=vocabulary_file,
         start=pretraining_start,
+        made=clips_made,
     output:
         checkpoint="results/pretrained/{run}/last.safetensors",
         description="results/pretrained/{run}/last.json",
@@ -74,6 +75,7 @@ rule finetune_model:
     input:
         index=benchmark_index,
         start=zero_shot_checkpoint,
+        made=clips_made,
     output:
         checkpoint="results/finetuned/{run}/{benchmark}/last.safetensors",
         description="results/finetuned/{run}/{benchmark}/last.json",

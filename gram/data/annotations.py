@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gram.data.media_files import chunk_of
+from gram.data.readers import FORMATS
 from gram.data.readers.clip import Clip
+from gram.data.readers.files import read_file
 from gram.data.readers.own import read_own
-from gram.data.readers.reading import Reading, read_published
-from gram.data.tables import CLIPS, write_rows
+from gram.data.readers.reading import Reading, formats_of, read_published
+from gram.data.tables import CLIPS, Row, update_rows, write_rows
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +44,17 @@ class SplitAccount:
 
 
 def make_clips(
-    annotations: Sequence[tuple[str | None, Path]], output: Path, *, format_name: str = OWN
+    annotations: Sequence[tuple[str | None, Path]],
+    output: Path,
+    *,
+    format_name: str = OWN,
+    chunks: int = 0,
 ) -> list[SplitAccount]:
     """Read annotation files and write the clips table.
+
+    With ``chunks`` its parts are written, too, as ``<output without suffix>/<chunk>.parquet``. A
+    part that stays the same keeps its file and its time, so that work on its clips need not be
+    done again. The table itself is written last.
 
     Args:
         annotations: Split and file, in the order of the table; the files of a published split may
@@ -51,6 +62,7 @@ def make_clips(
             file may be empty as long as not all of them are.
         output: Parquet file with the columns of ``gram.data.tables.CLIPS``.
         format_name: Of which data set they are; ``OWN``: of none that is published.
+        chunks: Number of parts, chosen by the clips' media files; 0: no part is written.
 
     Returns:
         The account of each split.
@@ -60,17 +72,32 @@ def make_clips(
             caption or its split, or has one that cannot be used; if a clip id occurs twice.
     """
     readings = _read_own(annotations) if format_name == OWN else _read(annotations, format_name)
-    _check_unique([one for reading in readings for one in reading.clips])
     clips = [clip for reading in readings for clip, _ in reading.clips]
     if not clips:
         files = ", ".join(str(path) for _, path in annotations) or "no file was given"
         raise ValueError(f"the annotations name no clip ({files}); add at least one record")
     rows = [{"key": f"{number:08d}", **vars(clip)} for number, clip in enumerate(clips)]
+    if chunks:
+        _write_parts(rows, output.with_suffix(""), chunks=chunks)
     write_rows(output, rows, schema=CLIPS)
     accounts = _accounts(readings)
     for account in accounts:
         log.info("%s", describe(account))
     return accounts
+
+
+def _write_parts(rows: Sequence[Row], folder: Path, *, chunks: int) -> None:
+    """Write the part of each chunk where it changed, and remove those of other divisions."""
+    parts: list[list[Row]] = [[] for _ in range(chunks)]
+    for row in rows:
+        parts[chunk_of(row["source_id"], chunks)].append(row)
+    paths = [folder / f"{number:04d}.parquet" for number in range(chunks)]
+    for path in set(folder.glob("*.parquet")) - set(paths):
+        path.unlink()
+    changed = [
+        update_rows(path, part, schema=CLIPS) for path, part in zip(paths, parts, strict=True)
+    ]
+    log.info("%d of %d chunks changed", sum(changed), chunks)
 
 
 def describe(account: SplitAccount) -> str:
@@ -134,11 +161,34 @@ def _read(annotations: Sequence[tuple[str | None, Path]], format_name: str) -> l
         if split is None:
             raise ValueError(f"{path} is given without a split; name the split that it is read for")
         files.setdefault(split, []).append(Path(path))
-    return [read_published(format_name, paths, split) for split, paths in files.items()]
+    readings = [read_published(format_name, paths, split) for split, paths in files.items()]
+    _check_unique([one for reading in readings for one in reading.clips])
+    return readings
 
 
 def _read_own(annotations: Sequence[tuple[str | None, Path]]) -> list[Reading]:
-    return [_read_own_file(Path(path), split) for split, path in annotations]
+    try:
+        readings = [_read_own_file(Path(path), split) for split, path in annotations]
+        _check_unique([one for reading in readings for one in reading.clips])
+    except ValueError as error:
+        if hint := _hint_of_format([Path(path) for _, path in annotations]):
+            raise ValueError(f"{error}. {hint}") from error
+        raise
+    return readings
+
+
+def _hint_of_format(paths: Sequence[Path]) -> str:
+    """Say which data set a file seems to be of; nothing if it is of none."""
+    for path in paths:
+        try:
+            names = formats_of(read_file(path))
+        except ValueError:
+            continue  # it cannot be read at all, which is told already
+        if names:
+            title = FORMATS[names[0]].title
+            setting = "datasets.<name>.format, or --benchmark,"
+            return f"{path} looks like {title}: set {setting} to {names[0]}"
+    return ""
 
 
 def _read_own_file(path: Path, split: str | None) -> Reading:

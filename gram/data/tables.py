@@ -94,6 +94,31 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, schema: pa.Sche
         pq.write_table(table, temporary)
 
 
+def update_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, schema: pa.Schema) -> bool:
+    """Write a table unless the file holds it already, so that the file's time tells of a change.
+
+    Args:
+        path: Parquet file to write.
+        rows: Rows; a column that a row lacks is null.
+        schema: Columns to write.
+
+    Returns:
+        Whether it was written. A file that is damaged is.
+    """
+    if path.is_file() and _holds(path, pa.Table.from_pylist(list(rows), schema=schema)):
+        return False
+    write_rows(path, rows, schema=schema)
+    return True
+
+
+def _holds(path: Path, table: pa.Table) -> bool:
+    try:
+        with pq.ParquetFile(path) as file:
+            return bool(file.read().equals(table))
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def read_rows(path: Path) -> list[Row]:
     """Read all rows of a table, in order."""
     with pq.ParquetFile(path) as file:

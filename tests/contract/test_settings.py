@@ -15,7 +15,7 @@ from gram.jobs import job_settings
 
 ROOT = Path(__file__).parents[2]
 WILDCARDS = {"run": "volume_tva", "benchmark": "toys", "dataset": "toys", "table": "demo"}
-RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def rules_with_settings() -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 RULES = {
     name
     for path in (ROOT / "rules").glob("*.smk")
-    for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.M)
+    for name in re.findall(r"^(?:rule|checkpoint) (\w+):", path.read_text(encoding="utf-8"), re.M)
 }
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 

@@ -57,15 +57,15 @@ class ListForm:
         name: How messages call it.
         fits: Tells whether a file has this form.
         read: Gives its ids, each with the captions that count, or None where all do.
-        key: What the ids name of a clip.
         keeps: Whether the named clips are those that count, or those that do not.
+        key: What the ids of clips that do not count name; of those that do, it is the clip's id.
     """
 
     name: str
     fits: Callable[[AnnotationFile], bool]
     read: Callable[[AnnotationFile], Iterator[tuple[str, tuple[str, ...] | None]]]
-    key: Callable[[Clip], str] = clip_id_of
     keeps: bool = True
+    key: Callable[[Clip], str] = clip_id_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,12 +74,12 @@ def _sentences(image: Record, where: str) -> tuple[str, ...]:
 
 
 FLICKR_IDS = Ids(
-    pattern=r"flickr30k-images/\d+\.jpg",
+    pattern=r"(flickr30k-images/)?\d+\.jpg",
     example="flickr30k-images/1007129816.jpg",
     source_of=source_of,
 )
 COCO_IDS = Ids(
-    pattern=r"(train|val)2014/COCO_(train|val)2014_\d{12}\.jpg",
+    pattern=r"((train|val)2014/)?COCO_(train|val)2014_\d{12}(\.jpg)?",
     example="val2014/COCO_val2014_000000391895.jpg",
     source_of=source_of,
 )

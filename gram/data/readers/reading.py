@@ -96,7 +96,7 @@ def _recognize(file: AnnotationFile, known: Format) -> _Recognized:
     clips = next((form for form in known.clips if form.fits(file)), None)
     ids = next((form for form in known.lists if form.fits(file)), None)
     if clips is None and ids is None:
-        others = [title for title in _titles_of(file) if title != known.title]
+        others = [FORMATS[name].title for name in formats_of(file)]
         alike = f", which looks like {' or '.join(others)}" if others else ""
         raise ValueError(
             f"{file.path} is no annotation file of {known.title} that is known: found "
@@ -105,9 +105,9 @@ def _recognize(file: AnnotationFile, known: Format) -> _Recognized:
     return _Recognized(file=file, clips=clips, ids=ids)
 
 
-def _titles_of(file: AnnotationFile) -> list[str]:
-    """Name the data sets that a file may be of."""
-    return [one.title for one in FORMATS.values() if _fits(file, one)]
+def formats_of(file: AnnotationFile) -> list[str]:
+    """Name the published data sets that a file may be of."""
+    return [name for name, one in FORMATS.items() if _fits(file, one)]
 
 
 def _fits(file: AnnotationFile, known: Format) -> bool:

@@ -237,3 +237,28 @@ def test_a_clip_in_two_splits_is_named_with_both_files(tmp_path: Path) -> None:
     files = [(split, written(tmp_path / f"{split}.json", [GOOD])) for split in ("train", "test")]
     with pytest.raises(ValueError, match=r"'video1' \(in .*test.json, .*train.json\)"):
         make_clips(files, tmp_path / "clips.parquet", format_name="msrvtt")
+
+
+FLAT = [GOOD | {"desc": text} for text in ("a dog", "a cat")]
+DATABASE = {"database": {VIDEO: {"subset": "training", "recipe_type": "1", "annotations": []}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (FLAT, r"occur more than once: .*\. .*a.json looks like MSR-VTT: set .* to msrvtt"),
+        (DATABASE, r"expected a list of .*\. .* looks like YouCook2: set .* to youcook2"),
+    ],
+    ids=["flat rows", "an object"],
+)
+def test_a_published_file_that_is_read_as_own_clips_is_told_of(
+    content: object, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=hint):
+        read(tmp_path, OWN, written(tmp_path / "a.json", content))
+
+
+def test_a_published_file_that_can_be_read_as_own_clips_is(tmp_path: Path) -> None:
+    assert texts(read(tmp_path, OWN, written(tmp_path / "a.json", [GOOD]))[0]) == {
+        "video1": ["a dog"]
+    }
