@@ -2,7 +2,7 @@
 
 import os
 import time
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -136,7 +136,7 @@ def media_memory(wildcards):
     return f"results/listings/{wildcards.dataset}.json"
 
 
-@lru_cache
+@cache
 def files_of_chunks(folder, memory, chunks, changed_after_ns):
     """Media and depth files of all chunks, from one look at a folder and at what it was before.
 
@@ -145,7 +145,7 @@ def files_of_chunks(folder, memory, chunks, changed_after_ns):
     return files_by_chunk(Path(folder), chunks=chunks, memory=Path(memory))
 
 
-@lru_cache
+@cache
 def digest_of_chunk(folder, files, changed_after_ns):
     """Digest of one chunk's files; a job on a cluster asks for no other chunk's."""
     return digest_of_files(Path(folder), files, changed_after_ns=changed_after_ns)

@@ -43,7 +43,7 @@ LONGEST_SECONDS = 24 * 3600.0
 """Length up to which a clip's announced length adds to the time limit; a file may announce any."""
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
-_TIME = re.compile(r"pts_time:(-?[.\de+-]+)\n")
+_TIME = re.compile(r"frame:\d+ .*pts_time:(-?[.\de+-]+)\n")
 _DAMAGED = (Status.UNREADABLE, Status.TRUNCATED)
 _CUT = re.compile(r"partial file|ended prematurely|[Tt]runcated")
 
@@ -180,7 +180,7 @@ def _read_times(path: Path) -> Iterator[float]:
     if path.exists():
         with path.open(encoding="ascii") as lines:
             for line in lines:
-                if match := _TIME.search(line):
+                if match := _TIME.match(line):
                     yield float(match[1])
 
 

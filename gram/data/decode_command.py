@@ -128,11 +128,11 @@ def _choose_frames(
     wide, high = "iw*sar", "ih"
     scale = f"min(1,{settings.short_side}/min({wide},{high}))"
     return (
-        # The filter prints only frames that carry a note.
+        # The filter prints only frames that carry the note, and no notes of the file's own.
         stream.filter("metadata", mode="add", key="gram", value="1")
-        .filter("metadata", mode="print", file=TIMES_FILE)
+        .filter("metadata", mode="print", key="gram", file=TIMES_FILE)
         .filter("select", f"if(isnan(prev_t),1,gt({bins[0]},{bins[1]}))")
-        .filter("metadata", mode="print", file=KEPT_TIMES_FILE)
+        .filter("metadata", mode="print", key="gram", file=KEPT_TIMES_FILE)
         .filter(
             "scale",
             w=f"2*max(1,round({wide}*{scale}/2))",

@@ -187,7 +187,9 @@ def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
         return float(video.duration * video.time_base)
     start, end = _picture_start(media, video), _clock_seconds(video.metadata.get("DURATION", ""))
     if end is not None and "_STATISTICS_WRITING_APP" in video.metadata:
-        return end  # mkvmerge counts from the first frame, others from the start of the file
+        return end  # mkvmerge counts from the first frame
+    if "matroska" in media.format.name and media.start_time is not None:
+        start += media.start_time / av.time_base  # other writers count from the clock's zero
     if end is None and media.duration:
         end = media.duration / av.time_base
     if end is not None and end > start:

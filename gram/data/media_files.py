@@ -43,7 +43,7 @@ class MediaFolder:
     Attributes:
         folder: The folder.
         by_stem: Their paths, relative to it, by their stem: the whole name without the suffix,
-            upper and lower case kept apart. More than one where files share a stem. Sorted.
+            upper and lower case kept apart. More than one where files share a stem: sorted.
         subfolders: Paths of its subfolders, relative to it.
         unreadable: Subfolders that could not be read, and why.
     """
@@ -115,7 +115,7 @@ def list_media(folder: Path, *, memory: Path | None = None) -> MediaFolder:
             f"no media file in {folder}: found {_entries_of(folder)}, and looked in all subfolders "
             f"for names that end in {' '.join(sorted(SUFFIXES))} or have no suffix; {REMEDY}"
         )
-    by_stem = {stem: tuple(sorted(paths)) for stem, paths in sorted(found.items())}
+    by_stem = {stem: tuple(sorted(paths)) for stem, paths in found.items()}
     return MediaFolder(folder, by_stem, listing.folders, listing.unreadable)
 
 

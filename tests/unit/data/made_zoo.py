@@ -104,6 +104,7 @@ def make_sounds(folder: Path) -> None:
     make_media(folder / "long_sound.mkv", sound="sine=440:d=4")
     make_media(folder / "short_sound.mp4", sound="sine=440:d=0.15")
     make_media(folder / "late_sound.mp4", "-af", "asetpts=PTS+0.5/TB")
+    make_media(folder / "late_clock.mkv", "-output_ts_offset", "5")
     make_media(folder / "late_picture.mkv", "-vf", "setpts=PTS+0.5/TB", "-fps_mode", "passthrough")
 
 
@@ -156,6 +157,9 @@ def make_damaged(folder: Path) -> None:
     (folder / "overwritten.mp4").write_bytes(punch(whole))
     (folder / "hole.mp4").write_bytes(punch(whole, zeros=True))
     (folder / "flipped.mp4").write_bytes(flip(whole, 40))
+    pieces = ("-g", "5", "-movflags", "+frag_keyframe+empty_moov+default_base_moof")
+    fragments = make_media(folder / "fragments.mp4", *pieces).read_bytes()
+    (folder / "cut_fragments.mp4").write_bytes(fragments[: len(fragments) * 6 // 10])
     film = make_media(folder / ".whole.mkv", codec=("-c:v", "mpeg4")).read_bytes()
     (folder / "cut_film.mkv").write_bytes(film[: len(film) // 2])
     (folder / "empty.mp4").write_bytes(b"")

@@ -68,6 +68,8 @@ KINDS: dict[str, dict[str, Aside | None]] = {
     },
     "cut": {
         "cut": truncated("lacks its end: ", PROBE),
+        "cut_fragments": truncated("lacks its end: ", PROBE),
+        "fragments": OK,
         "cut_film": truncated("has frames in 3 of 8 time bins, the last at ", EXTRACT),
     },
     "damaged": {"flipped": DAMAGED, "hole": DAMAGED, "overwritten": DAMAGED},
@@ -114,7 +116,7 @@ KINDS: dict[str, dict[str, Aside | None]] = {
     },
     "many channels, low rate": {"surround": OK, "low_rate": OK},
     "silent, black": {"silent": OK, "black": OK},
-    "late": {"late_sound": OK, "late_picture": OK, "long_sound": OK},
+    "late": {"late_sound": OK, "late_picture": OK, "late_clock": OK, "long_sound": OK},
     "next to no sound": {"short_sound": OK},
     "sound under another suffix": {"mp4_named": OK, "song_named": no_video("(found audio)")},
     "strange names": {
@@ -216,6 +218,10 @@ def test_without_sound_there_is_nothing_to_tell_of_it(zoo: Chunk) -> None:
     row = zoo.rows["mute"]
     told = (row["has_audio"], row["audio_seconds"], row["loudness_dbfs"], row["silent_share"])
     assert told == (False, 0.0, None, None)
+
+
+def test_a_clock_that_does_not_begin_at_zero_makes_no_clip_longer(zoo: Chunk) -> None:
+    assert zoo.rows["late_clock"]["duration_seconds"] == pytest.approx(2.0, abs=0.01)
 
 
 def test_a_late_picture_is_told_and_has_its_own_length(zoo: Chunk) -> None:

@@ -109,17 +109,24 @@ def test_the_version_of_ffmpeg_is_recorded(zoo: Chunk) -> None:
     assert zoo.rows["plain"]["ffmpeg_version"]
 
 
-def test_the_same_input_gives_the_same_bytes_with_any_number_of_workers(
-    media: Path, tmp_path: Path, make_media: MakeMedia, run_stages: Any
-) -> None:
+@pytest.fixture
+def some_media(media: Path, make_media: MakeMedia) -> Path:
+    """Give four clips, one of them damaged."""
     for name in "abcd":
         make_media(media / f"{name}.mp4")
     (media / "d.mp4").write_bytes(punch((media / "d.mp4").read_bytes()))
+    return media
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3], ids=lambda number: f"by {number} at a time")
+def test_the_same_input_gives_the_same_bytes(
+    some_media: Path, tmp_path: Path, run_stages: Any, workers: int
+) -> None:
     records = [{"video_id": name} for name in "abcd"]
-    for workers in (1, 3):
-        run_stages(media, records, output=tmp_path / str(workers), workers=workers)
+    for name, number in (("once", 1), ("again", workers)):
+        run_stages(some_media, records, output=tmp_path / name, workers=number)
     for name in ("clips.parquet", "probe.parquet", "extraction.parquet", "clips.tar"):
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
 def test_a_chunk_without_a_usable_clip_gives_an_empty_tar(
