@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from gram.config import (
     Config,
     EmbeddingConfig,
+    EstimateConfig,
     EvaluationConfig,
     ExtractionConfig,
     GeneratedDataset,
@@ -21,6 +22,7 @@ from gram.config import (
     RunConfig,
     Section,
     ShardsConfig,
+    SpeechConfig,
     TableConfig,
     TableRow,
     TrainingConfig,
@@ -49,6 +51,18 @@ class DepthSettings(Section):
     """Of read_depth: what it reads of the extraction."""
 
     pictures: PicturesConfig
+
+
+class SpeechSettings(Section):
+    """Of recognize_speech."""
+
+    speech: SpeechConfig
+
+
+class EstimateSettings(Section):
+    """Of estimate_depth."""
+
+    estimate: EstimateConfig
 
 
 class IndexSettings(Section):
@@ -151,6 +165,10 @@ def _section(
         case "pictures":
             of_pictures = set(PicturesConfig.model_fields)
             return PicturesConfig.model_validate(config.extraction.model_dump(include=of_pictures))
+        case "speech":
+            return config.subtitles.speech
+        case "estimate":
+            return config.depth.estimate
         case "report":
             return config.report.model_copy(update={"showcase": None})
         case "showcase":

@@ -27,7 +27,14 @@ _PROBE = (
     "data/media_files.py",
     "data/ffmpeg.py",
 )
-_SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
+_PERCEPTION = ("perception/models.py", "data/tars.py")
+_SHARDS = (
+    "data/shards.py",
+    "data/shard_index.py",
+    "data/subtitles.py",
+    "data/tars.py",
+    *_TABLES,
+)
 _MODEL = ("model.py", "heads.py", "encoders", "types.py")
 _LOADER = (
     "data/loader.py",
@@ -76,10 +83,16 @@ STAGES: dict[str, Stage] = {
             *_TABLES,
         ),
     ),
-    "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
-    "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
-    "pack_shards": Stage(1, _SHARDS),
-    "index_shards": Stage(2, _SHARDS),
+    "read_subtitles": Stage(2, ("data/subtitles.py", *_TABLES)),
+    "recognize_speech": Stage(
+        1, ("perception/speech.py", "data/subtitles.py", *_PERCEPTION, *_TABLES)
+    ),
+    "read_depth": Stage(2, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
+    "estimate_depth": Stage(
+        1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
+    ),
+    "pack_shards": Stage(2, _SHARDS),
+    "index_shards": Stage(3, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "pretrain_model": Stage(2, _TRAINING),
     "finetune_model": Stage(2, _TRAINING),

@@ -14,6 +14,7 @@ from gram.config.data import (
     ShardsConfig,
     VocabularyConfig,
 )
+from gram.config.perception import DepthConfig, EstimateConfig, SpeechConfig, SubtitlesConfig
 from gram.config.run import (
     AudioConfig,
     EmbeddingConfig,
@@ -42,7 +43,9 @@ __all__ = [
     "BenchmarkConfig",
     "Config",
     "Dataset",
+    "DepthConfig",
     "EmbeddingConfig",
+    "EstimateConfig",
     "EvaluationConfig",
     "ExtractionConfig",
     "FolderDataset",
@@ -60,6 +63,8 @@ __all__ = [
     "ScoreName",
     "Section",
     "ShardsConfig",
+    "SpeechConfig",
+    "SubtitlesConfig",
     "TableConfig",
     "TableRow",
     "TextConfig",

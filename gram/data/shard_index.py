@@ -14,12 +14,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gram.data.status import Status
+from gram.data.subtitles import SUBTITLES
 from gram.data.tables import EXTRACTION, Row, write_rows
 from gram.files import sha256_of
 from gram.types import ITEM_MODALITIES
 
 MEMBERS = ("jpgs", "flac", "depths")
 """Kinds of members that the index locates: frames, sound, depth maps."""
+
+SUBTITLE_FACTS = tuple(name for name in SUBTITLES.names if name not in {"clip_id", "subtitle"})
+"""Columns of a table of subtitles that say where a subtitle is from, or why there is none."""
 
 INDEX = pa.schema(
     [
@@ -28,6 +32,7 @@ INDEX = pa.schema(
         ("has_video", pa.bool_()),  # this and has_audio say what the shard holds; never null
         ("has_depth", pa.bool_()),
         ("has_subtitle", pa.bool_()),
+        *((f"subtitle_{name}", SUBTITLES.field(name).type) for name in SUBTITLE_FACTS),
         ("depth_status", pa.string()),  # see gram.data.depth.DEPTH
         ("depth_reason", pa.string()),
         *(
@@ -123,6 +128,7 @@ class Tally:
         self._states: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], list[str]] = {}
         self._depth: Counter[str] = Counter()
+        self._subtitles: Counter[str] = Counter()
         self._versions: set[str] = set()
 
     def add(self, table: pa.Table) -> None:
@@ -137,7 +143,9 @@ class Tally:
             counts["usable"] += of_split.num_rows
             for name in ITEM_MODALITIES:
                 counts[name] += pc.sum(of_split[f"has_{name}"], min_count=0).as_py()
-        self._depth.update(usable["depth_status"].to_pylist())
+        self._depth.update(usable["depth_status"].drop_null().to_pylist())
+        for column in ("subtitle_source", "subtitle_reason"):
+            self._subtitles.update(usable[column].drop_null().to_pylist())
         self._versions.update(usable["ffmpeg_version"].drop_null().unique().to_pylist())
 
     def _add_unusable(self, table: pa.Table) -> None:
@@ -179,6 +187,7 @@ class Tally:
                 for (status, stage), count in self._ordered()
                 for reasons in [self._reasons[status, stage]]
             ],
+            "subtitles": dict(sorted(self._subtitles.items())),
             "depth": dict(sorted(self._depth.items())),
             "ffmpeg_versions": sorted(self._versions),
         }

@@ -8,14 +8,15 @@ import json
 import logging
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from gram.config import ShardsConfig
 from gram.data.shard_index import (
     INDEX,
+    SUBTITLE_FACTS,
     ShardFacts,
     Tally,
     check_shard,
@@ -34,14 +35,18 @@ log = logging.getLogger(__name__)
 NOTHING: Row = {"shard": None, "has_video": False, "has_audio": False, "has_depth": False}
 """What a shard holds of a clip that cannot be used."""
 
+_SUBTITLE = {"subtitle": "subtitle", **{name: f"subtitle_{name}" for name in SUBTITLE_FACTS}}
+_DEPTH = {"status": "depth_status", "reason": "depth_reason"}
+"""Columns of the tables of subtitles and of depth, and their names in the index."""
+
 
 def pack_shard(
     *,
     extracted: Path,
     extraction_table: Path,
-    subtitles: Path,
-    depth: Path,
-    depth_table: Path,
+    subtitles: Path | None,
+    depth: Path | None,
+    depth_table: Path | None,
     shard: Path,
     index: Path,
 ) -> None:
@@ -54,8 +59,9 @@ def pack_shard(
     Args:
         extracted: Tar of ``extract_chunk``.
         extraction_table: Its table.
-        subtitles: Table of ``read_subtitles``.
-        depth: Tar of ``read_depth``.
+        subtitles: Table with the columns of ``gram.data.subtitles.SUBTITLES``; none: no clip has
+            a subtitle.
+        depth: Tar that ``gram.data.depth.write_depth`` wrote; none: no clip has depth.
         depth_table: Its table.
         shard: Tar to write.
         index: Parquet file with the columns of ``gram.data.shard_index.INDEX``: one row a row of
@@ -65,10 +71,10 @@ def pack_shard(
         ValueError: If the inputs do not belong together, or one of them is damaged.
     """
     rows = read_rows(extraction_table)
-    _join(rows, subtitles, columns={"subtitle": "subtitle"})
-    _join(rows, depth_table, columns={"status": "depth_status", "reason": "depth_reason"})
+    _join(rows, subtitles, columns=_SUBTITLE)
+    _join(rows, depth_table, columns=_DEPTH)
     label = f"packing {shard.parent.name} {shard.stem}"
-    with Archive(extracted) as clips, Archive(depth) as maps, atomic_path(shard) as temporary:
+    with Archive(extracted) as clips, _optional(depth) as maps, atomic_path(shard) as temporary:
         with open_archive(temporary) as tar:
             for row in track(rows, total=len(rows), label=label, unit="clips"):
                 row["has_subtitle"] = row["subtitle"] is not None
@@ -131,8 +137,19 @@ def index_shards(
 # --- packing ---------------------------------------------------------------------------------
 
 
-def _join(rows: Sequence[Row], path: Path, *, columns: Mapping[str, str]) -> None:
-    """Take columns of another table of the same clips into the rows, under new names."""
+def _optional(path: Path | None) -> AbstractContextManager[Archive | None]:
+    return nullcontext() if path is None else Archive(path)
+
+
+def _join(rows: Sequence[Row], path: Path | None, *, columns: Mapping[str, str]) -> None:
+    """Take columns of another table of the same clips into the rows, under new names.
+
+    Without a table the columns are null.
+    """
+    if path is None:
+        for row in rows:
+            row.update(dict.fromkeys(columns.values()))
+        return
     others = read_rows(path)
     if [row["clip_id"] for row in rows] != [other["clip_id"] for other in others]:
         raise ValueError(
@@ -143,17 +160,18 @@ def _join(rows: Sequence[Row], path: Path, *, columns: Mapping[str, str]) -> Non
         row.update({new: other[old] for old, new in columns.items()})
 
 
-def _pack_clip(tar: tarfile.TarFile, row: Row, *, clips: Archive, maps: Archive) -> Row:
+def _pack_clip(tar: tarfile.TarFile, row: Row, *, clips: Archive, maps: Archive | None) -> Row:
     """Add one clip to the shard and give the columns that say where it stands."""
     key = row["key"]
-    record = _record(clips, row)
+    record = clips.need_record(key, row["clip_id"])
     contents = {"jpgs": clips.need(f"{key}.jpgs")}
     if row["has_audio"]:
         contents["flac"] = clips.need(f"{key}.flac")
-    if row["depth_status"] == Status.OK:
+    if maps is not None and row["depth_status"] == Status.OK:
         contents["depths"] = maps.need(f"{key}.depths")
-        record["depths_sizes"] = _record(maps, row)["depths_sizes"]
+        record |= maps.need_record(key, row["clip_id"])
     record |= {name: row[name] for name in ("split", "captions", "subtitle", "label")}
+    record["subtitle_origin"] = {name: row[f"subtitle_{name}"] for name in SUBTITLE_FACTS}
     columns: Row = {
         "has_video": True,
         "has_audio": "flac" in contents,
@@ -167,17 +185,6 @@ def _pack_clip(tar: tarfile.TarFile, row: Row, *, clips: Archive, maps: Archive)
     text = json.dumps(record, ensure_ascii=False, sort_keys=True)
     add_member(tar, f"{key}.json", text.encode())
     return columns
-
-
-def _record(archive: Archive, row: Row) -> dict[str, Any]:
-    """Read the JSON record of a clip, and check that it is this clip's."""
-    record: dict[str, Any] = json.loads(archive.need(f"{row['key']}.json"))
-    if record["clip_id"] != row["clip_id"]:
-        raise ValueError(
-            f"{archive.path} has the clip {record['clip_id']!r} as {row['key']}, its table has "
-            f"{row['clip_id']!r}; delete both and run the workflow again"
-        )
-    return record
 
 
 # --- indexing --------------------------------------------------------------------------------

@@ -174,3 +174,14 @@ def test_another_line_in_detail_changes_the_report_s_job() -> None:
 def test_depth_reads_what_pictures_there_are(overlay: dict[str, int], *, is_read: bool) -> None:
     settings = job_settings(read({"extraction": overlay}), ["pictures"], {})
     assert (settings != job_settings(read(), ["pictures"], {})) == is_read
+
+
+@pytest.mark.parametrize(
+    ("section", "overlay"),
+    [
+        ("speech", {"subtitles": {"speech": {"model": "openai/whisper-tiny"}}}),
+        ("estimate", {"depth": {"estimate": {"revision": "v2"}}}),
+    ],
+)
+def test_a_model_that_perceives_is_read_by_its_job(section: str, overlay: dict[str, Any]) -> None:
+    assert job_settings(read(overlay), [section], {}) != job_settings(read(), [section], {})
