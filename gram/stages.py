@@ -97,13 +97,15 @@ STAGES: dict[str, Stage] = {
     "pretrain_model": Stage(2, _TRAINING),
     "finetune_model": Stage(2, _TRAINING),
     "embed_benchmark": Stage(
-        2, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
+        3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
     ),
-    "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
+    "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
     "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
-        1,
+        2,
         (
+            "evaluation/account.py",
+            "data/clip_index.py",
             "evaluation/report.py",
             "evaluation/figures.py",
             "evaluation/origins.py",

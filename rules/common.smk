@@ -11,7 +11,7 @@ from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
 from gram.data.media_files import UNCHANGED, media_digests
-from gram.jobs import job_settings
+from gram.jobs import clip_uses, job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
@@ -254,10 +254,5 @@ def report_scores(wildcards):
     return [f"results/scores/{run}/{name}.json" for run, name in dict.fromkeys(pairs)]
 
 
-def showcase_folder(kind):
-    """Input function: a file of the data set that the report shows in detail."""
-
-    def file(wildcards):
-        return expand(kind, dataset=CONFIG.benchmarks[CONFIG.showcase.benchmark].dataset)
-
-    return file
+REPORTED_DATASETS = list(dict.fromkeys(use.dataset for use in clip_uses(CONFIG)))
+"""Data sets that the lines of the report use, of whose clips it gives account."""
