@@ -28,11 +28,13 @@ _PROBE = (
     "data/listing.py",
     "data/ffmpeg.py",
 )
+_PERCEPTION = ("perception/models.py", "data/tars.py")
 _SHARDS = (
     "data/shards.py",
     "data/shard_writer.py",
     "data/shard_index.py",
     "data/manifest.py",
+    "data/subtitles.py",
     "data/tars.py",
     *_TABLES,
 )
@@ -108,10 +110,16 @@ STAGES: dict[str, Stage] = {
             *_TABLES,
         ),
     ),
-    "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
-    "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
-    "pack_shards": Stage(2, _SHARDS),
-    "index_shards": Stage(3, _SHARDS),
+    "read_subtitles": Stage(2, ("data/subtitles.py", *_TABLES)),
+    "recognize_speech": Stage(
+        1, ("perception/speech.py", "data/subtitles.py", *_PERCEPTION, *_TABLES)
+    ),
+    "read_depth": Stage(2, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
+    "estimate_depth": Stage(
+        1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
+    ),
+    "pack_shards": Stage(3, _SHARDS),
+    "index_shards": Stage(4, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "import_weights": Stage(
         1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
@@ -119,13 +127,15 @@ STAGES: dict[str, Stage] = {
     "pretrain_model": Stage(3, _TRAINING),
     "finetune_model": Stage(3, _TRAINING),
     "embed_benchmark": Stage(
-        2, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
+        3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
     ),
     "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
     "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
-        1,
+        2,
         (
+            "evaluation/account.py",
+            "data/clip_index.py",
             "evaluation/report.py",
             "evaluation/figures.py",
             "evaluation/origins.py",

@@ -11,7 +11,8 @@ from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
 from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
-from gram.jobs import job_settings
+from gram.jobs import clip_uses, job_settings
+from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
 from gram.workflow import INVOCATION_VARIABLE, finish_workflow
@@ -21,6 +22,26 @@ try:
 except ValidationError as error:
     raise WorkflowError(f"the settings cannot be used:\n{describe_problems(error)}") from None
 validate(config, "../config/config.schema.json", set_default=False)
+
+
+def model_inputs(model, setting, is_used):
+    """Files of a model that stands in a folder; one that is not there ends the workflow at once."""
+    try:
+        return model_files(model, setting=setting) if is_used else []
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
+SPEECH_MODEL = model_inputs(
+    CONFIG.subtitles.speech.model,
+    "subtitles.speech.model",
+    is_used=CONFIG.subtitles.source == "speech",
+)
+DEPTH_MODEL = model_inputs(
+    CONFIG.depth.estimate.model,
+    "depth.estimate.model",
+    is_used=CONFIG.depth.source == "estimate",
+)
 
 # Jobs inherit both: where to track, and which start of the workflow they belong to.
 os.environ.setdefault(ADDRESS_VARIABLE, default_address())
@@ -178,6 +199,40 @@ def chunk_count(wildcards):
     return CONFIG.datasets[wildcards.dataset].chunks
 
 
+def unless_perceived(path):
+    """Mark an archive as temporary, unless models read it: another model must not decode again."""
+    is_perceived = CONFIG.subtitles.source == "speech" or CONFIG.depth.source == "estimate"
+    return path if is_perceived else temp(path)
+
+
+def subtitle_table(wildcards):
+    """Subtitles of a chunk, from where the settings say; none where they say none."""
+    tables = {
+        "annotations": rules.read_subtitles.output.table,
+        "speech": rules.recognize_speech.output.table,
+        "none": [],
+    }
+    return expand(tables[CONFIG.subtitles.source], **wildcards)
+
+
+def depth_rule():
+    """Rule that gives depth maps, or none."""
+    sources = {"files": rules.read_depth, "estimate": rules.estimate_depth, "none": None}
+    return sources[CONFIG.depth.source]
+
+
+def depth_archive(wildcards):
+    """Depth maps of a chunk."""
+    source = depth_rule()
+    return [] if source is None else expand(source.output.archive, **wildcards)
+
+
+def depth_table(wildcards):
+    """Which clips of a chunk have depth maps."""
+    source = depth_rule()
+    return [] if source is None else expand(source.output.table, **wildcards)
+
+
 def pretraining_index(wildcards):
     """Shard index that a run is pretrained on."""
     dataset = CONFIG.runs[wildcards.run].pretrain_dataset
@@ -294,10 +349,5 @@ def report_scores(wildcards):
     return [f"results/scores/{run}/{name}.json" for run, name in report_pairs(*CONFIG.targets)]
 
 
-def showcase_folder(kind):
-    """Input function: a file of the data set that the report shows in detail."""
-
-    def file(wildcards):
-        return expand(kind, dataset=CONFIG.benchmarks[CONFIG.showcase.benchmark].dataset)
-
-    return file
+REPORTED_DATASETS = list(dict.fromkeys(use.dataset for use in clip_uses(CONFIG)))
+"""Data sets that the lines of the report use, of whose clips it gives account."""

@@ -21,7 +21,9 @@ rule embed_benchmark:
         runtime=240,
         gpu=1,
     params:
-        settings=settings("inputs", "embedding", "protocol", "ranked_dataset", "trained_splits"),
+        settings=settings(
+            "inputs", "embedding", "protocol", "ranked_dataset", "trained_splits", "lineage"
+        ),
         version=stage_version("embed_benchmark"),
     message:
         "Embedding {wildcards.benchmark} by {wildcards.run}"

@@ -46,8 +46,8 @@ rule make_report:
             run=CONFIG.showcase.run,
             benchmark=CONFIG.showcase.benchmark,
         ),
-        index=showcase_folder(rules.index_shards.output.index),
-        manifest=showcase_folder(rules.index_shards.output.manifest),
+        indexes=expand(rules.index_shards.output.index, dataset=REPORTED_DATASETS),
+        manifests=expand(rules.index_shards.output.manifest, dataset=REPORTED_DATASETS),
         made=clips_made,
     output:
         html=report(
@@ -55,6 +55,7 @@ rule make_report:
             caption="../workflow/report/report.rst",
             category="Report",
         ),
+        account="results/report/account.csv",
     log:
         "logs/make_report.log",
     benchmark:
@@ -67,7 +68,7 @@ rule make_report:
         mem_mb=4000,
         runtime=10,
     params:
-        settings=settings("report", "tables", "showcase"),
+        settings=settings("report", "tables", "showcase", "uses"),
         version=stage_version("make_report"),
     message:
         "Making the report"

@@ -9,9 +9,9 @@ rule pack_shards:
     input:
         extracted=rules.extract_clips.output.archive,
         extraction_table=rules.extract_clips.output.table,
-        subtitles=rules.read_subtitles.output.table,
-        depth=rules.read_depth.output.archive,
-        depth_table=rules.read_depth.output.table,
+        subtitles=subtitle_table,
+        depth=depth_archive,
+        depth_table=depth_table,
         made=clips_made,
     output:
         index="results/shards/{dataset}/{chunk}.parquet",

@@ -16,6 +16,7 @@ from gram.config.data import (
     VocabularyConfig,
 )
 from gram.config.model import AudioConfig, ModelConfig, TextConfig, VisionConfig
+from gram.config.perception import DepthConfig, EstimateConfig, SpeechConfig, SubtitlesConfig
 from gram.config.run import (
     EmbeddingConfig,
     EvaluationConfig,
@@ -39,8 +40,10 @@ __all__ = [
     "BenchmarkConfig",
     "Config",
     "Dataset",
+    "DepthConfig",
     "EmbeddingConfig",
     "EncoderWeights",
+    "EstimateConfig",
     "EvaluationConfig",
     "ExtractionConfig",
     "FolderDataset",
@@ -60,6 +63,8 @@ __all__ = [
     "ScoreName",
     "Section",
     "ShardsConfig",
+    "SpeechConfig",
+    "SubtitlesConfig",
     "TableConfig",
     "TableRow",
     "TextConfig",

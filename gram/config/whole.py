@@ -14,6 +14,7 @@ from gram.config.data import (
     ShardsConfig,
     VocabularyConfig,
 )
+from gram.config.perception import DepthConfig, SubtitlesConfig
 from gram.config.run import RunConfig
 from gram.config.training import ScoreName, TrainingConfig
 from gram.config.weights import WeightsConfig
@@ -92,6 +93,8 @@ class Config(Section):
     )
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
     extraction: ExtractionConfig = ExtractionConfig()
+    subtitles: SubtitlesConfig = SubtitlesConfig()
+    depth: DepthConfig = DepthConfig()
     shards: ShardsConfig = ShardsConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
     weights: dict[Name, WeightsConfig] = Field(
@@ -210,6 +213,25 @@ class Config(Section):
                     raise ValueError(
                         f"runs.{name} is scored by {score!r} but has no modality {modality!r}; "
                         f"it has {', '.join(run.model.modalities)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _modalities_have_a_source(self) -> "Config":
+        """Check the runs that are made by default: of others, nothing is asked for yet."""
+        rows = [row for table in self.targets for row in self.tables[table].rows]
+        sources: dict[Modality, tuple[str, str]] = {
+            Modality.SUBTITLE: ("subtitles", self.subtitles.source),
+            Modality.DEPTH: ("depth", self.depth.source),
+        }
+        for name in dict.fromkeys(row.run for row in (*rows, self.showcase)):
+            for modality in self.runs[name].model.modalities:
+                section, source = sources.get(modality, ("", ""))
+                if source == "none":
+                    raise ValueError(
+                        f"runs.{name} has the modality {modality.value!r}, but {section}.source "
+                        "is 'none', so no clip would have it; take it out of model.modalities, or "
+                        "name a source"
                     )
         return self
 

@@ -15,9 +15,13 @@ import pyarrow.parquet as pq
 
 from gram.data.manifest import ShardFacts
 from gram.data.status import Status
+from gram.data.subtitles import SUBTITLES
 from gram.data.tables import EXTRACTION, Row, write_rows
 from gram.data.tars import MEMBERS
 from gram.types import ITEM_MODALITIES
+
+SUBTITLE_FACTS = tuple(name for name in SUBTITLES.names if name not in {"clip_id", "subtitle"})
+"""Columns of a table of subtitles that say where a subtitle is from, or why there is none."""
 
 INDEX = pa.schema(
     [
@@ -26,6 +30,7 @@ INDEX = pa.schema(
         ("has_video", pa.bool_()),  # this and has_audio say what the shard holds; never null
         ("has_depth", pa.bool_()),
         ("has_subtitle", pa.bool_()),
+        *((f"subtitle_{name}", SUBTITLES.field(name).type) for name in SUBTITLE_FACTS),
         ("depth_status", pa.string()),  # see gram.data.depth.DEPTH
         ("depth_reason", pa.string()),
         *(
@@ -92,6 +97,7 @@ class Tally:
         self._states: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], list[str]] = {}
         self._depth: Counter[str] = Counter()
+        self._subtitles: Counter[str] = Counter()
         self._versions: set[str] = set()
 
     def add(self, table: pa.Table) -> None:
@@ -106,7 +112,9 @@ class Tally:
             counts["usable"] += of_split.num_rows
             for name in ITEM_MODALITIES:
                 counts[name] += pc.sum(of_split[f"has_{name}"], min_count=0).as_py()
-        self._depth.update(usable["depth_status"].to_pylist())
+        self._depth.update(usable["depth_status"].drop_null().to_pylist())
+        for column in ("subtitle_source", "subtitle_reason"):
+            self._subtitles.update(usable[column].drop_null().to_pylist())
         self._versions.update(usable["ffmpeg_version"].drop_null().unique().to_pylist())
 
     def _add_unusable(self, table: pa.Table) -> None:
@@ -148,6 +156,7 @@ class Tally:
                 for (status, stage), count in self._ordered()
                 for reasons in [self._reasons[status, stage]]
             ],
+            "subtitles": dict(sorted(self._subtitles.items())),
             "depth": dict(sorted(self._depth.items())),
             "ffmpeg_versions": sorted(self._versions),
         }

@@ -7,15 +7,22 @@ reads the members it needs at the offsets that the index names.
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from gram.config import PackingConfig, ShardsConfig
 from gram.data.manifest import Finding, content_of_shard, discard, extra_shards
-from gram.data.shard_index import INDEX, Tally, joined_rows, shards_of_chunk, write_chunk_index
+from gram.data.shard_index import (
+    INDEX,
+    SUBTITLE_FACTS,
+    Tally,
+    joined_rows,
+    shards_of_chunk,
+    write_chunk_index,
+)
 from gram.data.shard_writer import ShardWriter
 from gram.data.status import Status
 from gram.data.tables import Row, read_rows
@@ -28,6 +35,10 @@ log = logging.getLogger(__name__)
 NOTHING: Row = {"shard": None, "has_video": False, "has_audio": False, "has_depth": False}
 """What a shard holds of a clip that cannot be used."""
 
+_SUBTITLE = {"subtitle": "subtitle", **{name: f"subtitle_{name}" for name in SUBTITLE_FACTS}}
+_DEPTH = {"status": "depth_status", "reason": "depth_reason"}
+"""Columns of the tables of subtitles and of depth, and their names in the index."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkFiles:
@@ -36,16 +47,17 @@ class ChunkFiles:
     Attributes:
         extracted: Tar of ``extract_chunk``.
         extraction_table: Its table.
-        subtitles: Table of ``read_subtitles``.
-        depth: Tar of ``read_depth``.
-        depth_table: Its table.
+        subtitles: Table with the columns of ``gram.data.subtitles.SUBTITLES``; none: no clip has
+            a subtitle.
+        depth: Tar that ``gram.data.depth.write_depth`` wrote; none: no clip has depth.
+        depth_table: Its table; none without it.
     """
 
     extracted: Path
     extraction_table: Path
-    subtitles: Path
-    depth: Path
-    depth_table: Path
+    subtitles: Path | None
+    depth: Path | None
+    depth_table: Path | None
 
 
 def pack_chunk(settings: PackingConfig, files: ChunkFiles, index: Path) -> None:
@@ -66,13 +78,12 @@ def pack_chunk(settings: PackingConfig, files: ChunkFiles, index: Path) -> None:
         ValueError: If the inputs do not belong together, or one of them is damaged.
     """
     rows = read_rows(files.extraction_table)
-    _join(rows, files.subtitles, columns={"subtitle": "subtitle"})
-    columns = {"status": "depth_status", "reason": "depth_reason"}
-    _join(rows, files.depth_table, columns=columns)
+    _join(rows, files.subtitles, columns=_SUBTITLE)
+    _join(rows, files.depth_table, columns=_DEPTH)
     label = f"packing {index.parent.name} {index.stem}"
     target_bytes = round(settings.target_mib * 2**20)
     writer = ShardWriter(index.parent, name=index.stem, target_bytes=target_bytes)
-    with Archive(files.extracted) as clips, Archive(files.depth) as maps, writer:
+    with Archive(files.extracted) as clips, _optional(files.depth) as maps, writer:
         for row in track(rows, total=len(rows), label=label, unit="clips"):
             row["has_subtitle"] = row["subtitle"] is not None
             if row["status"] == Status.OK:
@@ -133,8 +144,19 @@ def index_shards(
 # --- packing ---------------------------------------------------------------------------------
 
 
-def _join(rows: Sequence[Row], path: Path, *, columns: Mapping[str, str]) -> None:
-    """Take columns of another table of the same clips into the rows, under new names."""
+def _optional(path: Path | None) -> AbstractContextManager[Archive | None]:
+    return nullcontext() if path is None else Archive(path)
+
+
+def _join(rows: Sequence[Row], path: Path | None, *, columns: Mapping[str, str]) -> None:
+    """Take columns of another table of the same clips into the rows, under new names.
+
+    Without a table the columns are null.
+    """
+    if path is None:
+        for row in rows:
+            row.update(dict.fromkeys(columns.values()))
+        return
     others = read_rows(path)
     if [row["clip_id"] for row in rows] != [other["clip_id"] for other in others]:
         raise ValueError(
@@ -145,17 +167,18 @@ def _join(rows: Sequence[Row], path: Path, *, columns: Mapping[str, str]) -> Non
         row.update({new: other[old] for old, new in columns.items()})
 
 
-def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive) -> Row:
+def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive | None) -> Row:
     """Add one clip to the shards and give the columns that say where it stands."""
     key = row["key"]
-    record = _record(clips, row)
+    record = clips.need_record(key, row["clip_id"])
     contents = {"jpgs": clips.need(f"{key}.jpgs")}
     if row["has_audio"]:
         contents["flac"] = clips.need(f"{key}.flac")
-    if row["depth_status"] == Status.OK:
+    if maps is not None and row["depth_status"] == Status.OK:
         contents["depths"] = maps.need(f"{key}.depths")
-        record["depths_sizes"] = _record(maps, row)["depths_sizes"]
+        record |= maps.need_record(key, row["clip_id"])
     record |= {name: row[name] for name in ("split", "captions", "subtitle", "label")}
+    record["subtitle_origin"] = {name: row[f"subtitle_{name}"] for name in SUBTITLE_FACTS}
     text = json.dumps(record, ensure_ascii=False, sort_keys=True)
     placed = writer.add(key, contents | {"json": text.encode()})
     columns: Row = {
@@ -170,17 +193,6 @@ def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive) 
         places = placed.members[kind]._asdict()
         columns |= {f"{kind}_{fact}": value for fact, value in places.items()}
     return columns
-
-
-def _record(archive: Archive, row: Row) -> dict[str, Any]:
-    """Read the JSON record of a clip, and check that it is this clip's."""
-    record: dict[str, Any] = json.loads(archive.need(f"{row['key']}.json"))
-    if record["clip_id"] != row["clip_id"]:
-        raise ValueError(
-            f"{archive.path} has the clip {record['clip_id']!r} as {row['key']}, its table has "
-            f"{row['clip_id']!r}; delete both and run the workflow again"
-        )
-    return record
 
 
 # --- indexing --------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """Tar archives of clips: members named by key and kind, the same bytes for the same content."""
 
 import io
+import json
 import os
 import tarfile
 import zlib
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 MEMBERS = ("jpgs", "flac", "depths")
 """Kinds of members that an index locates: frames, sound, depth maps."""
@@ -133,3 +134,17 @@ class Archive:
                 "delete both and run the workflow again"
             )
         return content
+
+    def need_record(self, key: str, clip_id: str) -> dict[str, Any]:
+        """Give the JSON record of a clip, once it is this clip's.
+
+        Raises:
+            ValueError: If there is none, or it is another clip's.
+        """
+        record: dict[str, Any] = json.loads(self.need(f"{key}.json"))
+        if record["clip_id"] != clip_id:
+            raise ValueError(
+                f"{self.path} has the clip {record['clip_id']!r} as {key}, its table has "
+                f"{clip_id!r}; delete both and run the workflow again"
+            )
+        return record

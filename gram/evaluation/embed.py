@@ -14,6 +14,8 @@ from gram.data.clip_index import read_index, select_clips
 from gram.data.loader import evaluation_batches
 from gram.data.vocabulary import WordPieces
 from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
+from gram.evaluation.results import Origin
+from gram.files import sha256_of
 from gram.jobs import EmbedSettings
 from gram.model import GramModel
 from gram.progress import track
@@ -70,6 +72,7 @@ def embed_benchmark(
         queries=queries,
         counts=dict(selection.counts),
         trained_on=len(clip_ids) if protocol.split in settings.trained_splits else 0,
+        origin=_origin(settings, checkpoint=checkpoint, index=index),
         text_qd=_embed_texts(model, queries, pieces=pieces, settings=settings),
         text_clip_q=text_clip_q,
         vectors_nd=items.vectors,
@@ -77,6 +80,18 @@ def embed_benchmark(
     )
     save_embeddings(embeddings, output)
     log.info("%d queries, %d clips; %s", len(queries), len(clip_ids), selection.counts)
+
+
+def _origin(settings: EmbedSettings, *, checkpoint: Path, index: Path) -> Origin:
+    return Origin(
+        lineage=settings.lineage,
+        checkpoint=checkpoint.as_posix(),
+        checkpoint_sha256=sha256_of(checkpoint),
+        index_sha256=sha256_of(index),
+        frames=settings.embedding.frames,
+        captions=settings.protocol.captions,
+        missing=settings.inputs.missing,
+    )
 
 
 def _queries(

@@ -49,6 +49,7 @@ def test_importing_the_package_does_not_load(package: str) -> None:
         "gram.data.depth",
         "gram.data.subtitles",
         "gram.data.shards",
+        "gram.perception.folders",
     ],
 )
 def test_rules_and_extraction_load_no_torch(module: str) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simplejpeg
@@ -99,8 +100,13 @@ def tone(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
 
 def flac_of(seconds: float) -> bytes:
     """Make the FLAC file of a sound."""
+    return flac_of_samples(tone(seconds))
+
+
+def flac_of_samples(samples_n: np.ndarray[Any, Any]) -> bytes:
+    """Make a FLAC file as extraction does."""
     file = io.BytesIO()
-    soundfile.write(file, tone(seconds), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    soundfile.write(file, samples_n, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
