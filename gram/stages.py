@@ -73,6 +73,8 @@ _TRAINING = (
     "evaluation/retrieval.py",
     "evaluation/ranks.py",
     "evaluation/scores.py",
+    "evaluation/embeddings.py",
+    "evaluation/results.py",
 )
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (
@@ -95,7 +97,14 @@ STAGES: dict[str, Stage] = {
         ),
     ),
     "make_clips": Stage(
-        2, ("data/annotations.py", "data/readers", "data/media_files.py", *_TABLES)
+        2,
+        (
+            "data/annotations.py",
+            "data/readers",
+            "data/media_files.py",
+            "data/listing.py",
+            *_TABLES,
+        ),
     ),
     "probe_media": Stage(2, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
@@ -142,6 +151,7 @@ STAGES: dict[str, Stage] = {
             "evaluation/showcase.py",
             "evaluation/tables.py",
             "evaluation/templates",
+            "data/manifest.py",
             "data/tars.py",
             *_RESULTS,
             *_SCORING,

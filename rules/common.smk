@@ -130,7 +130,7 @@ def datasets_behind(wildcards):
     runs = [name for run, _ in pairs for name in CONFIG.lineage(run)]
     found = [CONFIG.runs[run].pretrain_dataset for run in runs]
     found += [CONFIG.benchmarks[name].dataset for _, name in pairs if name is not None]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(one for one in found if one is not None))
 
 
 def clips_made(wildcards):

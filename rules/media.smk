@@ -95,6 +95,7 @@ rule recognize_speech:
         extracted=rules.extract_clips.output.archive,
         extraction_table=rules.extract_clips.output.table,
         model=SPEECH_MODEL,
+        made=clips_made,
     output:
         table="results/speech/{dataset}/{chunk}.parquet",
     log:
@@ -153,6 +154,7 @@ rule estimate_depth:
         extracted=rules.extract_clips.output.archive,
         extraction_table=rules.extract_clips.output.table,
         model=DEPTH_MODEL,
+        made=clips_made,
     output:
         archive=unless_perceived("results/estimated_depth/{dataset}/{chunk}.tar"),
         table="results/estimated_depth/{dataset}/{chunk}.parquet",

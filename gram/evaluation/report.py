@@ -142,11 +142,7 @@ def make_report(
             _shown_table(config, csv=path, results=results)
             for config, path in zip(configs, tables, strict=True)
         ],
-        figures=[
-            *_recall_figures(configs, results=results),
-            _volume_figure(embedded),
-            *_loss_figures(histories),
-        ],
+        figures=_figures(configs, results=results, embedded=embedded, histories=histories),
         queries=queries,
         total_queries=len(embedded.queries),
         gallery=len(embedded.clip_ids),
@@ -156,6 +152,20 @@ def make_report(
     write_text(output, html)
     write_text(account, write_account(split for shown in datasets for split in shown.splits))
     log.info("%s: %d tables, %d queries shown", output, len(tables), len(queries))
+
+
+def _figures(
+    configs: Sequence[TableConfig],
+    *,
+    results: Results,
+    embedded: BenchmarkEmbeddings,
+    histories: Sequence[Path],
+) -> list[ShownFigure]:
+    return [
+        *_recall_figures(configs, results=results),
+        _volume_figure(embedded),
+        *_loss_figures(histories),
+    ]
 
 
 def _page() -> Template:
