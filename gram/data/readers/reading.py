@@ -73,6 +73,7 @@ def read_published(name: str, files: Sequence[Path], split: str) -> Reading:
     if known.rows_are_captions:
         rows = _joined(rows)
     rows = _with_captions(rows, left_out)
+    left_out = +left_out  # without causes that took nothing
     if not rows:
         told = "; ".join(f"{count} {cause}" for cause, count in left_out.items()) or "nothing"
         raise ValueError(
@@ -223,6 +224,4 @@ def _with_captions(rows: Rows, left_out: Counter[str]) -> Rows:
             kept.append((replace(clip, captions=captions), path))
         else:
             left_out["clips without a caption"] += 1
-    for cause in [cause for cause, count in left_out.items() if not count]:
-        del left_out[cause]
     return kept
