@@ -65,14 +65,15 @@ def read_published(name: str, files: Sequence[Path], split: str) -> Reading:
     sources, lists = _roles(found, known)
     left_out: Counter[str] = Counter()
     rows = [(clip, file.path) for form, file in sources for clip in form.read(file)]
+    if known.rows_are_captions:
+        rows = _joined(rows)
     if any(form.keeps for form, _ in lists):
         rows = _listed(rows, lists, left_out)
     else:
         rows = _of_split(rows, known.splits.get(split, (split,)), left_out)
     rows = _without_named(rows, lists, left_out)
-    if known.rows_are_captions:
-        rows = _joined(rows)
     rows = _with_captions(rows, left_out)
+    left_out = +left_out  # without causes that took nothing
     if not rows:
         told = "; ".join(f"{count} {cause}" for cause, count in left_out.items()) or "nothing"
         raise ValueError(
@@ -192,8 +193,7 @@ def _without_named(
         if not form.keeps:
             named = {name for name, _ in form.read(file)}
             kept = [(clip, path) for clip, path in rows if form.key(clip) not in named]
-            out = {clip.clip_id for clip, _ in rows} - {clip.clip_id for clip, _ in kept}
-            left_out[f"clips in {form.name}"] += len(out)
+            left_out[f"clips in {form.name}"] += len(rows) - len(kept)
             rows = kept
     return rows
 
@@ -223,6 +223,4 @@ def _with_captions(rows: Rows, left_out: Counter[str]) -> Rows:
             kept.append((replace(clip, captions=captions), path))
         else:
             left_out["clips without a caption"] += 1
-    for cause in [cause for cause, count in left_out.items() if not count]:
-        del left_out[cause]
     return kept

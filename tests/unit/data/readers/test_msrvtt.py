@@ -95,3 +95,22 @@ def test_a_sentence_of_no_video_is_named(tmp_path: Path) -> None:
     words = "sentence 1 of .*info.json is of the video 'video7', which is not among its 1 videos"
     with pytest.raises(ValueError, match=words):
         read(tmp_path, "msrvtt", written(tmp_path / "info.json", content))
+
+
+def test_a_list_counts_clips_and_not_their_rows(tmp_path: Path) -> None:
+    records = [
+        {"video_id": f"video{number}", "desc": f"caption {turn}"}
+        for turn in range(3)
+        for number in range(3)
+    ]
+    file = written(tmp_path / "train.json", records)
+    rows, account = read(tmp_path, "msrvtt", file, written(tmp_path / "list.txt", "video1\n"))
+    assert texts(rows) == {"video1": ["caption 0", "caption 1", "caption 2"]}
+    assert account.left_out == {"clips that no list names": 2}
+
+
+def test_the_test_list_chooses_one_caption_of_flat_rows_too(tmp_path: Path) -> None:
+    records = [{"video_id": "video2", "desc": f"caption {turn}"} for turn in range(3)]
+    file = written(tmp_path / "test.json", records)
+    rows, _ = read(tmp_path, "msrvtt", file, written(tmp_path / "list.csv", TEST_LIST))
+    assert texts(rows) == {"video2": ["a man, a plan"]}

@@ -151,6 +151,23 @@ def test_the_729_clips_of_audiocaps_are_those_that_vggsound_does_not_train_on(
     assert account.left_out == {"clips in VGGSound's training list": 131}
 
 
+LISTS = [
+    ("vatex", "split_hgr_test_list.txt", "descs_ret_test.json", 1500),
+    ("activitynet", "split_val_1_list.txt", "descs_ret_test.json", 4917),
+    ("activitynet", "split_train_list.txt", "descs_ret_train.json", 10009),
+    ("didemo", "split_test_list.txt", "descs_ret_test.json", 1003),
+]
+
+
+@pytest.mark.parametrize(("name", "listed", "file", "clips"), LISTS)
+def test_a_list_of_others_names_the_clips_of_upstream(
+    name: str, listed: str, file: str, clips: int, tmp_path: Path
+) -> None:
+    _, account = read(tmp_path, name, UPSTREAM / name / file, SAMPLES / name / listed)
+    assert account.clips == 10
+    assert account.left_out == {"clips that no list names": clips - 10}
+
+
 def test_a_file_of_another_data_set_is_named(tmp_path: Path) -> None:
     file = UPSTREAM / "audiocaps/descs_ret_test.json"
     words = (
