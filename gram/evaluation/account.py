@@ -97,7 +97,7 @@ def account_dataset(name: str, *, index: Path, uses: Sequence[ClipUse]) -> list[
     ]
 
 
-def write_account(accounts: Iterable[SplitAccount]) -> str:
+def account_as_csv(accounts: Iterable[SplitAccount]) -> str:
     """Give the account of data sets as CSV, one line a step."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

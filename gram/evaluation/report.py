@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 import gram
 from gram.config import TableConfig, TableRow
-from gram.evaluation.account import SplitAccount, account_dataset, write_account
+from gram.evaluation.account import SplitAccount, account_as_csv, account_dataset
 from gram.evaluation.embeddings import BenchmarkEmbeddings, load_embeddings
 from gram.evaluation.figures import (
     RecallBar,
@@ -101,9 +102,8 @@ def make_report(
     embeddings: Path,
     indexes: Sequence[Path],
     output: Path,
-    account: Path,
 ) -> None:
-    """Write the report as one HTML page without any link to the outside, and the account as CSV.
+    """Write the report as one HTML page without any link to the outside, and ``account.csv``.
 
     Args:
         settings: How much is shown, the tables by name, and the line that is shown in detail.
@@ -115,8 +115,7 @@ def make_report(
         embeddings: Embeddings of the line that is shown in detail.
         indexes: Shards indexes ``<data set>/index.parquet``, with their manifests beside them, of
             all data sets that the lines use.
-        output: The page.
-        account: The CSV file, one line a step of each split: see ``gram.evaluation.account``.
+        output: The page. The account of clips stands beside it, one line a step of each split.
 
     Raises:
         ValueError: If an input lacks what the page needs.
@@ -138,10 +137,7 @@ def make_report(
         warnings=list(dict.fromkeys(warnings)),
         showcase=row,
         headline=_headline(row, results=results),
-        tables=[
-            _shown_table(config, csv=path, results=results)
-            for config, path in zip(configs, tables, strict=True)
-        ],
+        tables=list(map(_shown_table, configs, tables, repeat(results))),
         figures=_figures(configs, results=results, embedded=embedded, histories=histories),
         queries=queries,
         total_queries=len(embedded.queries),
@@ -150,7 +146,8 @@ def make_report(
         datasets=datasets,
     )
     write_text(output, html)
-    write_text(account, write_account(split for shown in datasets for split in shown.splits))
+    account = account_as_csv(split for shown in datasets for split in shown.splits)
+    write_text(output.with_name("account.csv"), account)
     log.info("%s: %d tables, %d queries shown", output, len(tables), len(queries))
 
 
@@ -194,7 +191,7 @@ def _headline(row: TableRow, *, results: Results) -> list[tuple[str, str, str]]:
     ]
 
 
-def _shown_table(config: TableConfig, *, csv: Path, results: Results) -> ShownTable:
+def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable:
     """Read the table as it was made; mark the best recalls among lines of one gallery."""
     table = pd.read_csv(csv, dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
     recalls = [name for name in table.columns if name.startswith(tuple(DIRECTIONS))]

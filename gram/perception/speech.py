@@ -77,7 +77,9 @@ def recognize_speech(
     with Archive(archive) as clips:
         batches = list(_batches(to_hear, settings.windows, seconds=recognizer.window_seconds))
         for batch in track(batches, total=len(batches), label=label, unit="batches"):
-            sounds = {row["clip_id"]: _read_sound(clips, row) for row in batch}
+            sounds = {
+                row["clip_id"]: _read_sound(clips, row, rate_hz=recognizer.rate_hz) for row in batch
+            }
             for clip_id, level in ((name, level_dbfs(one)) for name, one in sounds.items()):
                 if level < settings.min_level_dbfs:
                     results[clip_id] = _none(clip_id, "silent")
@@ -135,9 +137,15 @@ def _batches(rows: Sequence[Row], windows: int, *, seconds: float) -> Iterator[l
             yield waiting[start : start + size]
 
 
-def _read_sound(clips: Archive, row: Row) -> Sound:
+def _read_sound(clips: Archive, row: Row, *, rate_hz: int) -> Sound:
     content = clips.need(f"{row['key']}.flac")
-    samples_n: Sound = soundfile.read(io.BytesIO(content), dtype="float32")[0]
+    samples_n: Sound
+    samples_n, kept_hz = soundfile.read(io.BytesIO(content), dtype="float32")
+    if kept_hz != rate_hz:
+        raise ValueError(
+            f"subtitles.speech.model hears sound of {rate_hz} Hz, and the clips' is kept at "
+            f"{kept_hz} Hz; name a model that hears that"
+        )
     return samples_n
 
 
@@ -163,6 +171,7 @@ class Recognizer:
     Attributes:
         name: Name and version of the model.
         window_seconds: Length of the windows that it hears.
+        rate_hz: Sample rate of the sound that it hears.
     """
 
     def __init__(self, settings: SpeechConfig, device: torch.device) -> None:
@@ -181,12 +190,12 @@ class Recognizer:
         self._tokens = _special_tokens(model.generation_config, settings)
         extractor = self._processor.feature_extractor
         self.window_seconds: float = extractor.chunk_length
-        self._rate_hz: int = extractor.sampling_rate
+        self.rate_hz: int = extractor.sampling_rate
         self._window_frames: int = extractor.nb_max_frames
 
     @torch.inference_mode()
     def hear(self, sounds: Sequence[Sound]) -> list[Heard]:
-        """Hear some sounds, each of one channel at 16 kHz, float32, -1..1.
+        """Hear some sounds, each of one channel at ``rate_hz``, float32, -1..1.
 
         Sounds longer than a window are heard window by window, each from where the last words of
         the one before ended, by transformers' long-form generation; always the likeliest token,
@@ -223,10 +232,10 @@ class Recognizer:
 
     def _features(self, sounds: Sequence[Sound]) -> tuple[Tensor, Tensor]:
         """Give spectrograms, shape (C, M, T), and which frames are of the sound, shape (C, T)."""
-        is_long = max(map(len, sounds)) > self.window_seconds * self._rate_hz
+        is_long = max(map(len, sounds)) > self.window_seconds * self.rate_hz
         features = self._processor.feature_extractor(
             list(sounds),
-            sampling_rate=self._rate_hz,
+            sampling_rate=self.rate_hz,
             padding="longest" if is_long else "max_length",
             truncation=False,
             return_attention_mask=True,

@@ -19,5 +19,4 @@ with job(snakemake, ReportSettings) as settings:
         embeddings=Path(snakemake.input.embeddings[0]),
         indexes=[Path(path) for path in snakemake.input.indexes],
         output=Path(snakemake.output.html),
-        account=Path(snakemake.output.account),
     )

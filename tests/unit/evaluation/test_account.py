@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gram.data.status import Status
-from gram.evaluation.account import COLUMNS, SplitAccount, account_dataset, write_account
+from gram.evaluation.account import COLUMNS, SplitAccount, account_as_csv, account_dataset
 from gram.jobs import ClipUse
 from gram.types import Modality
 from tests.unit.data.made_shards import MadeClip, make_index
@@ -102,7 +102,7 @@ def test_no_clip_is_lost_without_a_reason(accounts: list[SplitAccount]) -> None:
 
 
 def test_the_csv_has_a_line_a_step(accounts: list[SplitAccount]) -> None:
-    lines = list(csv.DictReader(io.StringIO(write_account(accounts))))
+    lines = list(csv.DictReader(io.StringIO(account_as_csv(accounts))))
     assert tuple(lines[0]) == COLUMNS
     assert len(lines) == sum(len(account.steps) for account in accounts)
     assert lines[7] == {

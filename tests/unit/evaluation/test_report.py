@@ -134,7 +134,6 @@ class Inputs:
             embeddings=self._path("embeddings", row.run, row.benchmark),
             indexes=[self.index],
             output=output,
-            account=output.with_name("account.csv"),
         )
         return output.read_text(encoding="utf-8")
 

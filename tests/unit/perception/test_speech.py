@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -211,6 +212,16 @@ def test_how_many_are_heard_together_changes_no_word(
 def test_a_model_that_hears_no_speech_is_refused(depth_anything: Path) -> None:
     with pytest.raises(ValueError, match=r"subtitles\.speech\.model: the folder .* holds no model"):
         Recognizer(configured(depth_anything), CPU)
+
+
+def test_a_model_of_another_sample_rate_is_refused(whisper: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(whisper, tmp_path / "slow"))
+    processor = model / "processor_config.json"
+    text = processor.read_text(encoding="utf-8")
+    assert '"sampling_rate": 16000' in text
+    processor.write_text(text.replace('"sampling_rate": 16000', '"sampling_rate": 8000'))
+    with pytest.raises(ValueError, match="hears sound of 8000 Hz, and the clips' is kept at 16000"):
+        recognized(tmp_path, model)
 
 
 @pytest.mark.parametrize(
