@@ -52,6 +52,8 @@ _TRAINING = (
     "evaluation/retrieval.py",
     "evaluation/ranks.py",
     "evaluation/scores.py",
+    "evaluation/embeddings.py",
+    "evaluation/results.py",
 )
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (
