@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 import torch
 from torch.optim import Optimizer
 
@@ -231,7 +231,7 @@ def _prepared(model: GramModel, training: TrainingConfig, means: Means) -> GramM
 
 def build_dataset(
     settings: TrainSettings,
-    rows: pd.DataFrame,
+    rows: pa.Table,
     *,
     folder: Path,
     pieces: tuple[str, ...],
