@@ -5,11 +5,14 @@ A rule names sections, the wildcards choose among them, and the job reads them b
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import Field
+
 from gram.config import (
     Config,
     EmbeddingConfig,
     EvaluationConfig,
     ExtractionConfig,
+    FetchConfig,
     GeneratedDataset,
     InputsConfig,
     LossConfig,
@@ -27,10 +30,24 @@ from gram.config import (
     VocabularyConfig,
     canonical_json,
 )
+from gram.config.sources import FileSource, SiteSource
 
 
 class NoSettings(Section):
     """Of a job that reads no setting."""
+
+
+class SourceSettings(Section):
+    """Of fetch_source."""
+
+    source: FileSource = Field(discriminator="kind")
+
+
+class ClipSettings(Section):
+    """Of fetch_clips."""
+
+    fetch: FetchConfig
+    site: SiteSource
 
 
 class GenerateSettings(Section):

@@ -27,6 +27,8 @@ _PROBE = (
     "data/media_files.py",
     "data/ffmpeg.py",
 )
+_SOURCES = ("fetch", "data/media_files.py")
+_FETCHED_CLIPS = ("fetch", "data/media_files.py", "data/ffmpeg.py", *_TABLES)
 _SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
 _MODEL = ("model.py", "heads.py", "encoders", "types.py")
 _LOADER = (
@@ -63,6 +65,10 @@ STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
         1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py", "data/media_files.py")
     ),
+    "fetch_source": Stage(1, _SOURCES),
+    "place_annotation": Stage(1, _SOURCES),
+    "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "fetch/places.py")),
+    "retry_fetch": Stage(1, _FETCHED_CLIPS),
     "make_clips": Stage(1, ("data/annotations.py", *_TABLES)),
     "probe_media": Stage(1, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(

@@ -1,6 +1,7 @@
 """Settings, wildcard patterns and input functions. The only rules file that holds Python."""
 
 import os
+import re
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +10,9 @@ from pydantic import ValidationError
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from gram.config import Config, describe_problems
+from gram.config import Config, canonical_json, describe_problems
 from gram.data.media_files import UNCHANGED, media_digests
+from gram.fetch.plan import make_plan, num_retries
 from gram.jobs import job_settings
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
@@ -21,6 +23,10 @@ try:
 except ValidationError as error:
     raise WorkflowError(f"the settings cannot be used:\n{describe_problems(error)}") from None
 validate(config, "../config/config.schema.json", set_default=False)
+try:
+    PLAN = make_plan(CONFIG)
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
 
 # Jobs inherit both: where to track, and which start of the workflow they belong to.
 os.environ.setdefault(ADDRESS_VARIABLE, default_address())
@@ -29,6 +35,8 @@ os.environ.setdefault(INVOCATION_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{o
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets) or "none",
+    source="|".join(PLAN.sources) or "none",
+    annotation="|".join(map(re.escape, PLAN.annotations)) or "none",
     chunk=r"\d{4}",
     split="[a-z0-9_]+",
     run="|".join(CONFIG.runs) or "none",
@@ -65,7 +73,7 @@ def annotation_files(wildcards):
     if dataset.kind == "generated":
         return of_chunks(rules.generate_clips.output.annotations)(wildcards)
     for split, path in dataset.annotations.items():
-        if not Path(path).is_file():
+        if path not in PLAN.annotations and not Path(path).is_file():
             raise WorkflowError(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
@@ -79,40 +87,116 @@ def annotation_splits(wildcards):
     return list(dataset.annotations) if dataset.kind == "folder" else []
 
 
+def folder_of_media(name):
+    """Folder of the media files of a data set."""
+    dataset = CONFIG.datasets[name]
+    return f"results/generated/{name}/media" if dataset.kind == "generated" else dataset.media
+
+
 def media_folder(wildcards):
-    """Folder of a data set's media files."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    if dataset.kind == "generated":
-        return f"results/generated/{wildcards.dataset}/media"
-    return dataset.media
+    """Params function: the folder of a data set's media files."""
+    return folder_of_media(wildcards.dataset)
+
+
+def source_settings(wildcards):
+    """What the table of sources says of a file."""
+    return canonical_json({"source": PLAN.sources[wildcards.source]})
+
+
+def clip_settings(wildcards):
+    """How the clips of a data set are fetched, and from which site."""
+    dataset = wildcards.dataset
+    return canonical_json(
+        {"fetch": CONFIG.datasets[dataset].fetch, "site": PLAN.sources[PLAN.sites[dataset]]}
+    )
+
+
+def folder_of_source(wildcards):
+    """Folder that the media files of an archive go to; empty for any other source."""
+    return PLAN.folders.get(wildcards.source, "")
+
+
+def giver_of_annotation(wildcards):
+    """Receipt of the source that gives an annotation file."""
+    source = PLAN.annotations[wildcards.annotation]
+    (receipt,) = expand(rules.fetch_source.output.receipt, source=source)
+    return receipt
+
+
+def received_archives(wildcards):
+    """Receipts of the archives that hold a data set's media files."""
+    archives = PLAN.archives.get(wildcards.dataset, ())
+    return expand(rules.fetch_source.output.receipt, source=archives)
+
+
+def fetched_clips(wildcards):
+    """Table of what became of a chunk's clips, where they are fetched one by one."""
+    if wildcards.dataset not in PLAN.sites:
+        return []
+    return expand(rules.fetch_clips.output.table, **wildcards)
+
+
+def retries_of_chunk(wildcards):
+    """How often `retry_fetch` found clips of a chunk that another try may bring."""
+    (table,) = expand(rules.fetch_clips.output.table, **wildcards)
+    return num_retries(Path(table))
+
+
+def all_fetched_clips(wildcards):
+    """Tables of all chunks of all data sets whose clips are fetched one by one."""
+    return [
+        table
+        for dataset in PLAN.sites
+        for table in expand(
+            rules.fetch_clips.output.table, dataset=dataset, chunk=chunk_names(dataset)
+        )
+    ]
+
+
+def everything_fetched(wildcards):
+    """Whatever the settings ask to fetch."""
+    files = [name for name in PLAN.sources if name not in PLAN.sites.values()]
+    receipts = expand(rules.fetch_source.output.receipt, source=files)
+    return [*receipts, *PLAN.annotations, *all_fetched_clips(wildcards)]
+
+
+def written_by_workflow(dataset, chunk):
+    """Files that are written after the media files of a chunk that the workflow brings there."""
+    if CONFIG.datasets[dataset].kind == "generated":
+        return expand(rules.generate_clips.output.annotations, dataset=dataset, chunk=chunk)
+    archives = PLAN.archives.get(dataset, ())
+    written = expand(rules.fetch_source.output.receipt, source=archives)
+    if dataset in PLAN.sites:
+        written += expand(rules.fetch_clips.output.table, dataset=dataset, chunk=chunk)
+    return written
 
 
 @lru_cache
-def digests_of_folder(folder, chunks, changed_after_ns):
-    """Digests of all chunks of a folder, from one walk through it."""
-    return media_digests(folder, chunks=chunks, changed_after_ns=changed_after_ns)
+def media_digests_of(dataset):
+    """Digests of all chunks of a data set, from one walk through its folder."""
+    chunks = CONFIG.datasets[dataset].chunks
+    written = [written_by_workflow(dataset, chunk) for chunk in chunk_names(dataset)]
+    times = [
+        max((Path(path).stat().st_mtime_ns for path in paths if Path(path).is_file()), default=0)
+        for paths in written
+    ]
+    return media_digests(Path(folder_of_media(dataset)), chunks=chunks, changed_after_ns=times)
 
 
 def media_of_chunk(wildcards):
     """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again.
 
     It takes nothing but wildcards: Snakemake does not compare params that are made from inputs.
-    Params are compared before any job runs, so of generated media only those count that changed
-    after they were generated.
+    Params are compared before any job runs, so of media that the workflow generates or fetches
+    only those count that changed afterwards.
     """
-    dataset = CONFIG.datasets[wildcards.dataset]
-    changed_after_ns = 0
-    if dataset.kind == "generated":
-        (written,) = expand(rules.generate_clips.output.annotations, **wildcards)
-        if not Path(written).is_file():
-            return UNCHANGED
-        changed_after_ns = Path(written).stat().st_mtime_ns
-    folder = Path(media_folder(wildcards))
+    written = written_by_workflow(wildcards.dataset, wildcards.chunk)
+    if not all(Path(path).is_file() for path in written):
+        return UNCHANGED
     try:
-        digests = digests_of_folder(folder, dataset.chunks, changed_after_ns)
+        return media_digests_of(wildcards.dataset)[int(wildcards.chunk)]
     except ValueError as error:
         raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
-    return digests[int(wildcards.chunk)]
 
 
 def chunk_count(wildcards):

@@ -14,6 +14,7 @@ from gram.config.data import (
     ShardsConfig,
     VocabularyConfig,
 )
+from gram.config.fetch import FetchConfig
 from gram.config.run import (
     AudioConfig,
     EmbeddingConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "EmbeddingConfig",
     "EvaluationConfig",
     "ExtractionConfig",
+    "FetchConfig",
     "FolderDataset",
     "Fraction",
     "GeneratedDataset",

@@ -7,7 +7,7 @@ library only and opens no media file.
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SUFFIXES = frozenset(
@@ -57,14 +57,24 @@ def list_media(folder: Path) -> dict[str, tuple[Path, ...]]:
     Raises:
         ValueError: If the folder is absent or holds no media file.
     """
-    found: dict[str, list[Path]] = {}
-    for path in _media_paths(folder):
-        found.setdefault(_stem(path.name), []).append(path)
+    found = stems_of(folder)
     if not found:
         raise ValueError(
             f"no media file in {folder}: found {_entries_of(folder)}, and looked in all subfolders "
             f"for names that end in {' '.join(sorted(SUFFIXES))} or have no suffix; {REMEDY}"
         )
+    return found
+
+
+def stems_of(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """Find the media files of a folder as ``list_media`` does, be there any or none.
+
+    Raises:
+        ValueError: If the folder is absent.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in _media_paths(folder):
+        found.setdefault(_stem(path.name), []).append(path)
     return {stem: tuple(sorted(paths)) for stem, paths in sorted(found.items())}
 
 
@@ -79,13 +89,16 @@ def without_suffix(name: str) -> str | None:
     return path.stem if path.suffix.lower() in SUFFIXES else None
 
 
-def media_digests(folder: Path, *, chunks: int, changed_after_ns: int = 0) -> tuple[str, ...]:
+def media_digests(
+    folder: Path, *, chunks: int, changed_after_ns: Sequence[int] | None = None
+) -> tuple[str, ...]:
     """Give, of every chunk, a digest that changes when one of its media or depth files does.
 
     Args:
         folder: Folder of the media files.
         chunks: Number of chunks.
-        changed_after_ns: Only files that changed later than this count, in ns since 1970.
+        changed_after_ns: Of each chunk, the time in ns since 1970 after which a file must have
+            changed to count; None: all files count.
 
     Returns:
         SHA-256 over path, size and time of change of each file, as 64 hexadecimal digits, one a
@@ -98,12 +111,13 @@ def media_digests(folder: Path, *, chunks: int, changed_after_ns: int = 0) -> tu
     for path in _paths(folder):
         if _is_media(path) or path.name.endswith(DEPTH_SUFFIX):
             state = path.stat() if path.exists() else path.lstat()
-            if state.st_mtime_ns <= changed_after_ns:
+            chunk = chunk_of(_stem(path.name), chunks)
+            if changed_after_ns is not None and state.st_mtime_ns <= changed_after_ns[chunk]:
                 continue
             name = os.fsencode(path.relative_to(folder))
             line = b"%s\0%d\0%d\n" % (name, state.st_size, state.st_mtime_ns)
-            lines[chunk_of(_stem(path.name), chunks)].append(line)
-    return tuple(hashlib.sha256(b"".join(sorted(chunk))).hexdigest() for chunk in lines)
+            lines[chunk].append(line)
+    return tuple(hashlib.sha256(b"".join(sorted(of_chunk))).hexdigest() for of_chunk in lines)
 
 
 def _media_paths(folder: Path) -> Iterator[Path]:

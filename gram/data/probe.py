@@ -20,7 +20,7 @@ from typing import IO
 
 import gram
 from gram.data.media_facts import READY, MediaFacts
-from gram.data.media_files import chunk_of, list_media, without_suffix
+from gram.data.media_files import chunk_of, list_media, stems_of, without_suffix
 from gram.data.status import DecidingStage, Status
 from gram.data.tables import PROBE, Row, read_rows, write_rows
 from gram.progress import track
@@ -32,7 +32,14 @@ PROBE_SECONDS = 60.0
 
 
 def probe_chunk(
-    clips: Path, *, media: Path, chunk: int, chunks: int, output: Path, workers: int
+    clips: Path,
+    *,
+    media: Path,
+    chunk: int,
+    chunks: int,
+    output: Path,
+    workers: int,
+    fetched: Path | None = None,
 ) -> None:
     """Find and probe the media files of one chunk's clips.
 
@@ -44,12 +51,16 @@ def probe_chunk(
         output: Parquet file with the columns of ``gram.data.tables.PROBE``: the rows of this
             chunk, in the order of the clips table, usable or not.
         workers: Number of reading processes.
+        fetched: Table of what became of the chunk's files while they were fetched; None: they
+            were put there by hand.
 
     Raises:
-        ValueError: If the media folder is absent or empty, or no reading process can be started.
+        ValueError: If the media folder is absent, if it is empty without a table that says why, or
+            if no reading process can be started.
     """
     rows = [row for row in read_rows(clips) if chunk_of(row["source_id"], chunks) == chunk]
-    found = list_media(media)
+    failures = {} if fetched is None else _failures(fetched)
+    found = list_media(media) if fetched is None else stems_of(media)
     wanted = {row["source_id"] for row in rows}
     paths = [of_stem[0] for stem, of_stem in found.items() if stem in wanted and len(of_stem) == 1]
     facts = dict(zip(paths, _probe_files(paths, workers=workers, chunk=chunk), strict=True))
@@ -58,7 +69,10 @@ def probe_chunk(
         if len(of_stem) == 1:
             row.update(_columns(row, of_stem[0], facts[of_stem[0]]))
         else:
-            row.update(_columns_without_file(row["source_id"], found, media=media))
+            row.update(
+                failures.get(row["source_id"])
+                or _columns_without_file(row["source_id"], found, media=media)
+            )
     write_rows(output, rows, schema=PROBE)
     counts = Counter(row["status"] for row in rows)
     log.info(
@@ -71,6 +85,19 @@ def _probe_files(paths: Sequence[Path], *, workers: int, chunk: int) -> Iterator
     with Readers(min(workers, len(paths))) as readers:
         facts = readers.read_all(paths)
         yield from track(facts, total=len(paths), label=f"probing chunk {chunk}", unit="files")
+
+
+def _failures(fetched: Path) -> dict[str, Row]:
+    """Give the columns of the clips whose files could not be fetched, by source id."""
+    return {
+        row["source_id"]: {
+            "status": row["status"],
+            "stage": DecidingStage.FETCH,
+            "reason": row["reason"],
+        }
+        for row in read_rows(fetched)
+        if row["status"] != Status.OK
+    }
 
 
 def _columns_without_file(

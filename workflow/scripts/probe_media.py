@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gram.data.probe import probe_chunk
 from gram.jobs import NoSettings
-from gram.workflow import job
+from gram.workflow import job, optional_path
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
     from gram.workflow import snakemake
@@ -18,4 +18,5 @@ with job(snakemake, NoSettings):
         chunks=snakemake.params.chunks,
         output=Path(snakemake.output.table),
         workers=snakemake.threads,
+        fetched=optional_path(snakemake.input.fetched),
     )
