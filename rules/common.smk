@@ -12,7 +12,7 @@ from snakemake.utils import validate
 
 from gram.config import Config, canonical_json, describe_problems
 from gram.data.media_files import UNCHANGED, media_digests
-from gram.fetch.plan import make_plan, num_retries
+from gram.fetch.plan import FOLDER, make_plan, num_retries
 from gram.jobs import job_settings
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
@@ -112,6 +112,11 @@ def clip_settings(wildcards):
 
 
 def folder_of_source(wildcards):
+    """Folder that the file of a source goes to."""
+    return str(FOLDER / wildcards.source)
+
+
+def media_of_source(wildcards):
     """Folder that the media files of an archive go to; empty for any other source."""
     return PLAN.folders.get(wildcards.source, "")
 

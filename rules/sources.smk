@@ -48,7 +48,8 @@ rule fetch_source:
     params:
         settings=source_settings,
         version=stage_version("fetch_source"),
-        media=folder_of_source,
+        folder=folder_of_source,
+        media=media_of_source,
     message:
         "Fetching {wildcards.source}"
     script:

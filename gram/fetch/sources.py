@@ -15,7 +15,7 @@ from gram.fetch.download import Expected, Fetched, check_present, download
 from gram.fetch.drive import fetch_from_drive
 from gram.fetch.errors import FetchError
 from gram.fetch.hub import fetch_from_hub
-from gram.fetch.plan import FOLDER, record_of
+from gram.fetch.plan import record_of
 from gram.files import atomic_path, write_text
 
 log = logging.getLogger(__name__)
@@ -85,12 +85,13 @@ def fetch_source(
     return Received(fetched=fetched, folder=folder, files=files)
 
 
-def receive(name: str, source: FileSource, *, media: str, receipt: Path) -> None:
+def receive(name: str, source: FileSource, *, folder: Path, media: str, receipt: Path) -> None:
     """Bring a source to its place in the workflow, and write its receipt.
 
     Args:
         name: Name of the source.
         source: The source.
+        folder: Where its file goes.
         media: Folder for the media files that it holds; empty: it holds none.
         receipt: JSON file to write.
 
@@ -98,7 +99,6 @@ def receive(name: str, source: FileSource, *, media: str, receipt: Path) -> None
         ByHandError: If somebody has to put the file there.
         FetchError: If it cannot be had, or is not what the table says.
     """
-    folder = FOLDER / name
     received = fetch_source(name, source, folder, media=Path(media) if media else None)
     _write_receipt(receipt, name, source, received)
 

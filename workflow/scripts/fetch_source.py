@@ -14,6 +14,7 @@ with job(snakemake, SourceSettings) as settings:
     receive(
         snakemake.wildcards.source,
         settings.source,
+        folder=Path(snakemake.params.folder),
         media=snakemake.params.media,
         receipt=Path(snakemake.output.receipt),
     )

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gram.data.media_files import chunk_of, list_media, media_digests, without_suffix
+from gram.data.media_files import (
+    UNCHANGED,
+    chunk_of,
+    list_media,
+    media_digests,
+    without_suffix,
+)
 
 
 def touch(path: Path, content: str = "x") -> Path:
@@ -143,3 +149,15 @@ def test_listing_media_loads_the_standard_library_only() -> None:
     code = "import sys, gram.data.media_files; print({'av', 'pandas', 'pyarrow'} & {*sys.modules})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert said.stdout.strip() == "set()"
+
+
+def test_files_that_changed_before_a_chunk_was_written_do_not_count(tmp_path: Path) -> None:
+    early, late = tmp_path / "early.mp4", tmp_path / "late.mp4"
+    for path, second in ((early, 100), (late, 300)):
+        path.write_bytes(b"x")
+        os.utime(path, (second, second))
+    written = [0, 0, 0, 0]
+    written[chunk_of("early", 4)] = written[chunk_of("late", 4)] = 200 * 10**9
+    digests = media_digests(tmp_path, chunks=4, changed_after_ns=written)
+    assert digests[chunk_of("early", 4)] == UNCHANGED
+    assert digests[chunk_of("late", 4)] != UNCHANGED
