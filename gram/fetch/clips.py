@@ -55,12 +55,7 @@ def fetch_chunk(
         )
     media.mkdir(parents=True, exist_ok=True)
     book = Ledger(table.with_suffix(".jsonl"))
-    turns = Turns(
-        table.parents[1] / ".turns",
-        at_once=settings.at_once,
-        pause_seconds=settings.pause_seconds,
-    )
-    site = _Site(media, settings=settings, turns=turns)
+    site = _Site(media, settings=settings, turns=table.parents[1] / ".turns")
     outcomes = {}
     asked = []
     there, known = stems_of(media), book.read()
@@ -130,10 +125,16 @@ def _already(
 class _Site:
     """A video site, asked by several threads, politely: pauses, and no more after refusals."""
 
-    def __init__(self, media: Path, *, settings: FetchConfig, turns: Turns) -> None:
+    def __init__(self, media: Path, *, settings: FetchConfig, turns: Path) -> None:
         self._media = media
         self._settings = settings
-        self._turns = turns
+        self._turns = Turns(
+            turns,
+            at_once=settings.at_once,
+            pause_seconds=settings.pause_seconds,
+            sleep=self._sleep,
+        )
+        self._stop = threading.Event()
         self._lock = threading.Lock()
         self._refusals = 0
 
@@ -143,7 +144,12 @@ class _Site:
             try:
                 yield from threads.map(self._fetch, asked)
             finally:
+                self._stop.set()  # what is on its way is not waited for
                 threads.shutdown(wait=False, cancel_futures=True)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise FetchError("the job ends", status=Status.NETWORK)
 
     def _fetch(self, asked: tuple[Place, Outcome | None]) -> Outcome:
         place, known = asked
@@ -171,7 +177,7 @@ class _Site:
 
     def _ask(self, place: Place) -> Outcome:
         try:
-            path = fetch_clip(place, self._media, self._settings)
+            path = fetch_clip(place, self._media, self._settings, stop=self._stop)
         except FetchError as error:
             log.info("%s: %s (%s)", place.source_id, error.status, error)
             return Outcome(place=place, status=error.status, reason=str(error))

@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +22,11 @@ from gram.fetch.errors import FetchError
 from gram.fetch.http import check_address
 from gram.fetch.site_messages import shortened, status_of
 from gram.files import DiskFullError
+
+JS_RUNTIMES = ("deno", "node", "bun")
+"""Programs of which yt-dlp needs one to read pages of YouTube."""
+
+POLL_SECONDS = 0.5
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
@@ -41,13 +48,16 @@ class Place:
     end_seconds: float | None = None
 
 
-def fetch_clip(place: Place, media: Path, settings: FetchConfig) -> Path:
+def fetch_clip(
+    place: Place, media: Path, settings: FetchConfig, *, stop: threading.Event | None = None
+) -> Path:
     """Fetch a clip into a folder.
 
     Args:
         place: Where it is.
         media: The folder. While the clip comes it stands in a hidden folder below.
         settings: Sizes, limits and politeness.
+        stop: Ends the fetching when it is set.
 
     Returns:
         The clip's file: its source id, and the suffix of what it is.
@@ -64,7 +74,7 @@ def fetch_clip(place: Place, media: Path, settings: FetchConfig) -> Path:
     for old in folder.glob("*.part*") if place.start_seconds or place.end_seconds else ():
         old.unlink()  # a part of a cut clip cannot be gone on with
     try:
-        name = _run_child(place, folder, settings)
+        name = _run_child(place, folder, settings, stop or threading.Event())
         wrong = check_content(folder / name, name=name)
         if wrong is not None:
             (folder / name).unlink()
@@ -94,7 +104,7 @@ def check_name(source_id: str) -> None:
         )
 
 
-def _run_child(place: Place, folder: Path, settings: FetchConfig) -> str:
+def _run_child(place: Place, folder: Path, settings: FetchConfig, stop: threading.Event) -> str:
     """Let a process of its own fetch the clip, for as long as the settings allow."""
     request = {
         "url": place.url,
@@ -107,6 +117,7 @@ def _run_child(place: Place, folder: Path, settings: FetchConfig) -> str:
         "bytes_per_second": settings.bytes_per_second,
         "cookies": None if settings.cookies is None else str(Path(settings.cookies).absolute()),
         "ffmpeg": str(find_ffmpeg()),
+        "js_runtimes": JS_RUNTIMES,
     }
     root = str(Path(gram.__file__).parents[1])
     search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -122,19 +133,36 @@ def _run_child(place: Place, folder: Path, settings: FetchConfig) -> str:
         errors="replace",
     ) as child:
         try:
-            said, errors = child.communicate(
-                json.dumps(request) + "\n", timeout=settings.timeout_seconds
-            )
-        except subprocess.TimeoutExpired:
-            raise FetchError(
-                f"{place.url} took longer than {settings.timeout_seconds:g} s "
-                "(fetch.timeout_seconds)",
-                status=Status.TIMEOUT,
-            ) from None
+            said, errors = _talk(child, request, place, settings, stop)
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
     return _read_answer(said, errors, place=place, folder=folder)
+
+
+def _talk(
+    child: subprocess.Popen[str],
+    request: object,
+    place: Place,
+    settings: FetchConfig,
+    stop: threading.Event,
+) -> tuple[str, str]:
+    """Hand the process its request and wait for what it says, within the limit of time."""
+    until = time.monotonic() + settings.timeout_seconds
+    given: str | None = json.dumps(request) + "\n"
+    while True:
+        try:
+            return child.communicate(given, timeout=POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            given = None  # it is kept from the first call
+        if stop.is_set():
+            raise FetchError(f"{place.url} was not waited for", status=Status.NETWORK)
+        if time.monotonic() > until:
+            raise FetchError(
+                f"{place.url} took longer than {settings.timeout_seconds:g} s "
+                "(fetch.timeout_seconds)",
+                status=Status.TIMEOUT,
+            )
 
 
 def _read_answer(said: str, errors: str, *, place: Place, folder: Path) -> str:

@@ -53,6 +53,7 @@ def options(request: dict[str, Any]) -> dict[str, Any]:
         "ratelimit": request["bytes_per_second"],
         "cookiefile": request["cookies"],
         "ffmpeg_location": request["ffmpeg"],
+        "js_runtimes": {name: {} for name in request["js_runtimes"]},
     }
     if request["start_seconds"] is not None or request["end_seconds"] is not None:
         start, end = request["start_seconds"] or 0.0, request["end_seconds"] or float("inf")

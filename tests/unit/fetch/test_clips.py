@@ -140,6 +140,16 @@ def test_a_clip_without_a_place_keeps_its_row(site: Site) -> None:
     ]
 
 
+def test_an_error_that_is_no_clip_s_ends_the_job_without_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAM_FFMPEG", "absent")
+    slow = SETTINGS.model_copy(update={"at_once": 1, "pause_seconds": 600.0})
+    with pytest.raises(ValueError, match="GRAM_FFMPEG is 'absent', which is not a file"):
+        site.fetch(("good", "good2", "good3"), slow)
+    assert site.asked() == set()
+
+
 def test_absent_cookies_are_named(site: Site) -> None:
     with pytest.raises(ValueError, match=r"cookies none\.txt is not there; export it"):
         site.fetch(("good",), SETTINGS.model_copy(update={"cookies": "none.txt"}))
