@@ -14,6 +14,9 @@ from gram.config.base import Name, Section
 Role = Literal["annotations", "ids", "videos", "audio", "clips", "weights"]
 """annotations: texts; ids: lists of clips; videos, audio: archives; clips: a web site."""
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+"""Endings of the archives that can be unpacked."""
+
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00.][^/\\\x00]*$")]
 
 
@@ -41,6 +44,15 @@ class _FileSource(_Source):
             "archive of media none are named, and all media files are wanted."
         ),
     )
+
+    @model_validator(mode="after")
+    def _can_be_unpacked(self) -> "_FileSource":
+        if (self.is_media or self.members) and not self.file.lower().endswith(ARCHIVES):
+            raise ValueError(
+                f"{self.file} is to be unpacked, and is no archive that can be: it needs one of "
+                f"the endings {' '.join(ARCHIVES)}"
+            )
+        return self
 
     @property
     def is_media(self) -> bool:

@@ -60,11 +60,6 @@ class _Member:
     open: Callable[[], IO[bytes]]
 
 
-def is_archive(name: str) -> bool:
-    """Tell by its name whether a file is an archive that can be unpacked."""
-    return name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))
-
-
 def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], str | None]) -> Unpacked:
     """Unpack an archive; a file that is there with the same content is left as it is.
 

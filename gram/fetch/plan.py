@@ -3,6 +3,7 @@
 Rules call this at every start of Snakemake.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from gram.config import Config, describe_problems
 from gram.config.data import FolderDataset
 from gram.config.fetch import FetchConfig
 from gram.config.sources import FileSource, SiteSource, Source, SourceTable
+from gram.files import write_text
 
 TABLE = Path("config/sources.yaml")
 
@@ -124,6 +126,25 @@ def record_of(annotation: Path) -> Path:
     return annotation.with_name(f".{annotation.name}.fetched.json")
 
 
+def write_record(annotation: Path, *, source: str) -> None:
+    """Write down that an annotation file was fetched, and how it can be told from another one."""
+    state = annotation.stat()
+    record = {"source": source, "bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+    write_text(record_of(annotation), json.dumps(record) + "\n")
+
+
+def is_own(annotation: Path) -> bool:
+    """Tell whether somebody put an annotation file there, or changed the one that was fetched."""
+    if not annotation.exists():
+        return False
+    try:
+        record = json.loads(record_of(annotation).read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return True
+    state = annotation.stat()
+    return bool((record.get("bytes"), record.get("mtime_ns")) != (state.st_size, state.st_mtime_ns))
+
+
 def retries_file(table: Path) -> Path:
     """Give the file beside a table of fetched clips that counts its retries."""
     return table.with_suffix(".retries")
@@ -150,8 +171,7 @@ def _annotations(
     made = {}
     for annotation in dataset.annotations.values():
         path = Path(annotation)
-        is_own = path.exists() and not record_of(path).exists()
-        if path.name in givers and not is_own:
+        if path.name in givers and not is_own(path):
             made[annotation] = givers[path.name]
     return made
 

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from gram.config.sources import DriveSource, FileSource, HandSource, HttpSource, HubSource
 from gram.data.media_files import SUFFIXES
 from gram.data.status import Status
-from gram.fetch.archives import is_archive, unpack
+from gram.fetch.archives import unpack
 from gram.fetch.download import Expected, Fetched, check_present, download
 from gram.fetch.drive import fetch_from_drive
 from gram.fetch.errors import FetchError
 from gram.fetch.hub import fetch_from_hub
-from gram.fetch.plan import record_of
+from gram.fetch.plan import write_record
 from gram.files import atomic_path, write_text
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def fetch_source(
     """
     fetched = _fetch(name, source, folder / source.file)
     log.info("%s: %s, %d bytes, SHA-256 %s", name, fetched.path, fetched.bytes, fetched.sha256)
-    if source.is_media and is_archive(source.file):
+    if source.is_media:
         place = media or folder
         unpacked = unpack(fetched.path, place, wanted=_media_member)
         if not unpacked.files:
@@ -133,10 +133,9 @@ def place_annotation(receipt: Path, annotation: Path) -> None:
             f"{fetched}, which {receipt} says was fetched, is not there; delete {receipt} to have "
             "it fetched anew"
         )
-    record = {"source": facts["source"], "file": str(fetched), "sha256": facts["sha256"]}
-    write_text(record_of(annotation), json.dumps(record, indent=2) + "\n")
     with atomic_path(annotation) as temporary:
         shutil.copyfile(fetched, temporary)
+    write_record(annotation, source=facts["source"])
 
 
 def _fetch(name: str, source: FileSource, target: Path) -> Fetched:

@@ -7,7 +7,7 @@ import yaml
 
 from gram.config import Config, merged
 from gram.config.sources import SiteSource
-from gram.fetch.plan import Plan, make_plan, read_sources, record_of
+from gram.fetch.plan import Plan, make_plan, read_sources, record_of, write_record
 from gram.files import sha256_of
 from tests.unit.config.small import SMALL
 
@@ -82,9 +82,17 @@ def test_annotations_archives_and_sites_are_planned(tmp_path: Path) -> None:
 def test_a_file_that_was_put_there_by_hand_is_not_planned(tmp_path: Path) -> None:
     (tmp_path / "train.json").write_text("[]")
     (tmp_path / "test.json").write_text("[]")
-    record_of(tmp_path / "test.json").write_text("{}")
+    write_record(tmp_path / "test.json", source="texts")
     plan = plan_of(tmp_path, fetching("texts"))
     assert plan.annotations == {str(tmp_path / "test.json"): "texts"}
+
+
+def test_a_fetched_file_that_somebody_changed_is_not_planned(tmp_path: Path) -> None:
+    path = tmp_path / "test.json"
+    path.write_text("[]")
+    write_record(path, source="texts")
+    path.write_text("[1]")
+    assert str(path) not in plan_of(tmp_path, fetching("texts")).annotations
 
 
 @pytest.mark.parametrize(
@@ -160,6 +168,15 @@ def test_ids_of_real_clips_say_where_they_are(
     assert tuple(found.groupdict().get(name) for name in ("id", "start", "end")) == expected
 
 
+def test_the_example_fits_the_settings_and_the_table() -> None:
+    settings: dict[str, Any] = {}
+    for name in ("config.yaml", "examples/fetched_msrvtt.yaml"):
+        content = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
+        settings = merged(settings, content)
+    plan = make_plan(Config.model_validate(settings), ROOT / "config/sources.yaml")
+    assert plan.archives == {"msrvtt": ("msrvtt_videos",)}
+
+
 def published() -> list[tuple[str, Path]]:
     """Pair sources with copies of their files that lie beside this project."""
     return [
@@ -179,6 +196,16 @@ def test_sizes_and_checksums_are_those_of_the_published_files() -> None:
         source = TABLE[name]
         assert not isinstance(source, SiteSource)
         assert (source.bytes, source.sha256) == (path.stat().st_size, sha256_of(path)), name
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("films", "films.7z"), ("texts", "texts.json")], ids=["media", "members"]
+)
+def test_what_cannot_be_unpacked_is_named(name: str, file: str, tmp_path: Path) -> None:
+    table = tmp_path / "sources.yaml"
+    table.write_text(yaml.safe_dump({"sources": {name: {**SOURCES[name], "file": file}}}))
+    with pytest.raises(ValueError, match=f"{file} is to be unpacked, and is no archive that can"):
+        read_sources(table)
 
 
 @pytest.mark.parametrize(

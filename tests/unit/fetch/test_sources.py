@@ -12,7 +12,7 @@ from gram.fetch.download import Expected
 from gram.fetch.drive import fetch_from_drive
 from gram.fetch.errors import FetchError
 from gram.fetch.hub import fetch_from_hub
-from gram.fetch.plan import record_of
+from gram.fetch.plan import is_own
 from gram.fetch.sources import ByHandError, fetch_source, place_annotation, receive
 from tests.unit.fetch.served import Asked, Reply, Server, serve
 
@@ -110,7 +110,7 @@ def test_an_annotation_file_is_put_where_it_is_wanted(server: Server, tmp_path: 
     wanted = tmp_path / "data/own/test.json"
     place_annotation(tmp_path / "receipt.json", annotation=wanted)
     assert wanted.read_bytes() == TEXT
-    assert json.loads(record_of(wanted).read_text(encoding="utf-8"))["source"] == "own"
+    assert not is_own(wanted)
 
 
 def test_a_fetched_file_that_was_deleted_is_named(server: Server, tmp_path: Path) -> None:
