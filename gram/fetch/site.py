@@ -16,6 +16,7 @@ from pathlib import Path
 import gram
 from gram.config.fetch import FetchConfig
 from gram.data.ffmpeg import find_ffmpeg
+from gram.data.media_files import SUFFIXES
 from gram.data.status import Status
 from gram.fetch.content import check_content
 from gram.fetch.errors import FetchError
@@ -71,11 +72,12 @@ def fetch_clip(
     check_name(place.source_id)
     folder = media / f".fetch-{sha256(place.source_id.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.part*") if place.start_seconds or place.end_seconds else ():
-        old.unlink()  # a part of a cut clip cannot be gone on with
+    _tidy(folder, is_cut=place.start_seconds is not None or place.end_seconds is not None)
     try:
         name = _run_child(place, folder, settings, stop or threading.Event())
         wrong = check_content(folder / name, name=name)
+        if Path(name).suffix.lower() not in SUFFIXES:
+            wrong = f"its kind, {Path(name).suffix}, is none that is read"
         if wrong is not None:
             (folder / name).unlink()
             raise FetchError(f"{place.url} gives no media file: {wrong}", status=Status.FAILED)
@@ -88,6 +90,13 @@ def fetch_clip(
         with suppress(OSError):  # what came of a clip so far stays for the next start
             folder.rmdir()
     return target
+
+
+def _tidy(folder: Path, *, is_cut: bool) -> None:
+    """Leave of an earlier start only what can be gone on with; of a cut clip that is nothing."""
+    for old in folder.iterdir():
+        if is_cut or old.suffix not in {".part", ".ytdl"}:
+            old.unlink()
 
 
 def check_name(source_id: str) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,6 +58,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     def answer(asked: Asked) -> Reply:
         code = codes.get(asked.path.strip("/").removesuffix(".mp4"), 200)
         media = {"Content-Type": "video/mp4"}
+        if code == 0:
+            return Reply(content=VIDEO, stall=0, stall_seconds=5.0, headers=media)
         return Reply(content=VIDEO, headers=media) if code == 200 else Reply(code=code)
 
     with serve(answer) as server:
@@ -87,6 +92,41 @@ def test_each_clip_has_a_row_and_only_transient_ones_are_asked_for_again(site: S
         "broken": 2,
     }
     assert again["gone"] == rows["gone"]
+
+
+JOB = """
+import sys
+from pathlib import Path
+from gram.config import FetchConfig
+from gram.fetch.clips import fetch_chunk
+from gram.fetch.site import Place
+folder, url = Path(sys.argv[1]), sys.argv[2]
+fetch_chunk(
+    [Place(source_id=name, url=f"{url}/{name}.mp4") for name in sys.argv[3:]],
+    folder / "media",
+    settings=FetchConfig(tries=0, pause_seconds=0, pause_between_requests_seconds=0),
+    table=folder / "own/table.parquet",
+    label="fetching",
+)
+"""
+
+
+def test_a_killed_job_goes_on_where_it_was(site: Site) -> None:
+    names = ("good", "gone", "slow")
+    site.codes["slow"] = 0  # answers nothing for a while
+    job = subprocess.Popen([sys.executable, "-c", JOB, site.folder, site.server.url, *names])
+    until = time.monotonic() + 60
+    while not any("slow" in one.path for one in site.server.asked):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    job.kill()
+    job.wait()
+    assert not (site.folder / "own/table.parquet").exists()
+    site.asked()
+    site.codes["slow"] = 200
+    rows = site.fetch(names)
+    assert site.asked() == {"slow"}
+    assert [rows[name]["status"] for name in names] == ["ok", "dead", "ok"]
 
 
 def test_a_file_that_is_gone_is_fetched_again(site: Site) -> None:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import av
@@ -34,6 +35,10 @@ def server(video: bytes) -> Iterator[Server]:
         match asked.path.rpartition("/")[2]:
             case "gone.mp4":
                 return Reply(code=404)
+            case "sound.mp3":
+                return Reply(
+                    content=b"ID3\x04\0\0" + bytes(500), headers={"Content-Type": "audio/mpeg"}
+                )
             case "page.mp4":
                 return Reply(content=b"<!DOCTYPE html><title>Log in</title>")
             case "stalls.mp4":
@@ -73,6 +78,7 @@ def test_a_clip_is_cut_to_its_length(server: Server, tmp_path: Path) -> None:
     [
         ("gone.mp4", SETTINGS, Status.DEAD, "HTTP Error 404: Not Found"),
         ("page.mp4", SETTINGS, Status.FAILED, "Unsupported URL"),
+        ("film.rm", SETTINGS, Status.FAILED, "its kind, .rm, is none that is read"),
         (
             "stalls.mp4",
             SETTINGS.model_copy(update={"timeout_seconds": 3.0}),
@@ -80,7 +86,7 @@ def test_a_clip_is_cut_to_its_length(server: Server, tmp_path: Path) -> None:
             "took longer than 3 s (fetch.timeout_seconds)",
         ),
     ],
-    ids=["gone", "a page", "stalls"],
+    ids=["gone", "a page", "another kind", "stalls"],
 )
 def test_what_cannot_be_had_leaves_no_file(
     name: str,
@@ -95,6 +101,16 @@ def test_what_cannot_be_had_leaves_no_file(
     assert error.value.status is status
     assert words in str(error.value)
     assert [one for one in left(tmp_path) if not one.startswith(".")] == []
+
+
+def test_what_an_earlier_start_left_does_no_harm(server: Server, tmp_path: Path) -> None:
+    place = Place(source_id="cut", url=server.at("a.mp4"), start_seconds=0.5, end_seconds=1.5)
+    folder = tmp_path / f".fetch-{sha256(b'cut').hexdigest()[:16]}"
+    folder.mkdir()
+    for name in ("clip.mp4.part", "clip.temp.mp4", "clip.mp4"):
+        (folder / name).write_bytes(b"half")
+    assert seconds_of(fetch_clip(place, tmp_path, SETTINGS)) == pytest.approx(1.0, abs=0.11)
+    assert left(tmp_path) == ["cut.mp4"]
 
 
 @pytest.mark.parametrize("source_id", ["a/b", "../a", ".a", "a\0b", "x" * 300])
