@@ -55,7 +55,7 @@ def fetch_chunk(
         )
     media.mkdir(parents=True, exist_ok=True)
     book = Ledger(table.with_suffix(".jsonl"))
-    site = _Site(media, settings=settings, turns=table.parents[1] / ".turns")
+    site = _Site(media, settings=settings, book=book, turns=table.parents[1] / ".turns")
     outcomes = {}
     asked = []
     there, known = stems_of(media), book.read()
@@ -69,7 +69,6 @@ def fetch_chunk(
             asked.append((one, known.get(one.source_id)))
     log.info("%s: %d clips, %d to ask for", label, len(places), len(asked))
     for outcome in track(site.fetch_all(asked), total=len(asked), label=label, unit="clips"):
-        book.add(outcome)
         outcomes[outcome.place.source_id] = outcome
     rows = [outcomes[_id_of(one)].row() for one in places]
     write_rows(table, rows, schema=FETCH)
@@ -123,11 +122,16 @@ def _already(
 
 
 class _Site:
-    """A video site, asked by several threads, politely: pauses, and no more after refusals."""
+    """A video site, asked by several threads, politely: pauses, and no more after refusals.
 
-    def __init__(self, media: Path, *, settings: FetchConfig, turns: Path) -> None:
+    What becomes of a clip is written into the book at once, also while earlier ones are on their
+    way.
+    """
+
+    def __init__(self, media: Path, *, settings: FetchConfig, book: Ledger, turns: Path) -> None:
         self._media = media
         self._settings = settings
+        self._book = book
         self._turns = Turns(
             turns,
             at_once=settings.at_once,
@@ -154,7 +158,11 @@ class _Site:
     def _fetch(self, asked: tuple[Place, Outcome | None]) -> Outcome:
         place, known = asked
         with self._turns.turn():
-            return self._fetch_now(place, known)
+            outcome = self._fetch_now(place, known)
+        if not self._stop.is_set():
+            with self._lock:
+                self._book.add(outcome)
+        return outcome
 
     def _fetch_now(self, place: Place, known: Outcome | None) -> Outcome:
         tries = known.tries if known is not None and known.place == place else 0
