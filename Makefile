@@ -29,7 +29,7 @@ check: $(INSTALLED) ## check format, types, layers and rules, and run all tests 
 
 # Passive: a thread that waits gives its core away, so that other work on the machine costs its share
 # alone; threads that spin made many short steps ten times slower there.
-bench: $(INSTALLED) ## measure the pairwise volume and the loader, into docs/benchmarks.md
+bench: $(INSTALLED) ## measure volume, extraction, shards and loader, into docs/benchmarks.md
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m bench.bench
 
 clean: ## remove results, logs and benchmarks; data and .venv stay

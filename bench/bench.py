@@ -1,23 +1,49 @@
-"""`make bench`: the pairwise volume and the loader on this machine, into docs/benchmarks.md."""
+"""`make bench`: volume, extraction, shards and loader on this machine, into a page.
+
+Each section says on what it was measured, so that one can be measured anew without the others.
+"""
 
 import argparse
 import os
 import platform
+import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from bench.extraction import extraction_section, many_section
 from bench.loader import loader_section
+from bench.shards import shards_section
 from bench.volume import TURNS, volume_section
+from gram.files import write_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-SECTIONS = ("volume", "loader")
+
+TITLE = "# Benchmarks\n\nWritten by `make bench`, or section by section as each one says."
+
+Tell = Callable[[str], None]
+
+
+def _volume(_: Path, tell: Tell) -> str:
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    return "\n\n".join(volume_section(device, tell=tell) for device in devices)
+
+
+SECTIONS: dict[str, Callable[[Path, Tell], str]] = {
+    "volume": _volume,
+    "extraction": lambda folder, _: extraction_section(folder),
+    "many": lambda folder, _: many_section(folder),
+    "shards": lambda folder, _: shards_section(folder),
+    "loader": lambda folder, _: loader_section(folder),
+}
+"""What is measured, by name: the section's text, from a temporary folder."""
 
 
 def main() -> None:
-    """Measure, print the page, and write it."""
+    """Measure, print each section, and put it on the page."""
     parser = argparse.ArgumentParser(description="Measure on this machine and write a page.")
     parser.add_argument("--only", choices=SECTIONS, help="measure this alone")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
@@ -29,37 +55,40 @@ def main() -> None:
     def print_plainly(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    parts = [heading(arguments.only)]
-    if arguments.only in (None, "volume"):
-        console.print("Measuring the volume (minutes) ...")
-        devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-        parts += [volume_section(device, tell=print_plainly) for device in devices]
-    if arguments.only in (None, "loader"):
+    for name in [arguments.only] if arguments.only else SECTIONS:
+        console.print(f"Measuring: {name} (minutes) ...")
+        machine = describe_machine(name)
         with tempfile.TemporaryDirectory(prefix="gram-bench-") as folder:
-            console.print("Writing the clips and shards of the loader's measurement ...")
-            parts.append(loader_section(Path(folder)))
-    page = "\n\n".join(parts) + "\n"
-    print_plainly(page)
-    arguments.output.write_text(page, encoding="utf-8")
+            text = SECTIONS[name](Path(folder), print_plainly)
+        section = f"<!-- {name} -->\n{text}\n\n{machine}\n<!-- end of {name} -->"
+        print_plainly(text)
+        old = arguments.output.read_text(encoding="utf-8") if arguments.output.exists() else ""
+        write_text(arguments.output, with_section(old, name, section))
 
 
-def heading(only: str | None) -> str:
-    """Say by what, where and how the numbers were made."""
-    command = "make bench" if only is None else f"python -m bench.bench --only {only}"
+def with_section(page: str, name: str, section: str) -> str:
+    """Put a section on a page, in place of the one of its name if there is one."""
+    found = {
+        one: text
+        for text, one in re.findall(
+            r"(^<!-- (\w+) -->\n.*?^<!-- end of \2 -->$)", page, re.MULTILINE | re.DOTALL
+        )
+    }
+    found[name] = section
+    return "\n\n".join([TITLE, *(found[one] for one in SECTIONS if one in found)]) + "\n"
+
+
+def describe_machine(name: str) -> str:
+    """Say by what, where and how a section was made."""
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    turns = ", ".join(f"{count} turns at {size}" for size, count in TURNS.items())
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            f"Written by `{command}`; numbers are medians of runs that take turns ({turns}).",
-            "",
-            f"- Machine: {processor()}, {os.cpu_count()} cores{gpu}; {platform.system()}",
-            f"- torch {torch.__version__} with {torch.get_num_threads()} threads, "
-            f"Python {platform.python_version()}",
-            f"- Load of the machine at the start (1, 5, 15 minutes): {load}",
-        ]
+    turns = ", ".join(f"{count} turns at {size}" for size, count in TURNS.items())
+    how = f"; medians of runs that take turns ({turns})" if name == "volume" else ""
+    return (
+        f"Made by `python -m bench.bench --only {name}` on {processor()}, {os.cpu_count()} "
+        f"cores{gpu}; {platform.system()}, torch {torch.__version__} with "
+        f"{torch.get_num_threads()} threads, Python {platform.python_version()}; load of the "
+        f"machine at the start (1, 5, 15 minutes): {load}{how}."
     )
 
 

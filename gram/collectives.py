@@ -5,17 +5,20 @@ Without a process group there is one rank, 0 of 1, and nothing is sent.
 Shape letters of this file: B rows of one rank, N = B times ranks rows of all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 Gathering = Literal["detached", "connected"]
 """Whether gathered tensors carry gradient."""
 
 LONGEST_SHAPE = 6
 """Most axes of a gathered tensor."""
+
+MOST_SENT = 2**24
+"""Most numbers of gradients that are sent at once: few messages, little memory."""
 
 
 def own_rank() -> int:
@@ -54,6 +57,66 @@ def gather(tensors: Sequence[Tensor], *, gathering: Gathering) -> tuple[Tensor, 
     _check_shapes(tensors)
     joined: tuple[Tensor, ...] = _Gather.apply(*tensors)  # type: ignore[no-untyped-call]
     return joined
+
+
+def any_rank(is_so: bool | Tensor, *, device: torch.device) -> bool:
+    """Say whether something is so in at least one rank; all ranks get the same answer."""
+    if num_ranks() == 1:
+        return bool(is_so)
+    answer = torch.as_tensor(is_so, device=device).to(torch.float32)
+    distributed.all_reduce(answer, distributed.ReduceOp.MAX)
+    return bool(answer)
+
+
+def mean_of_ranks(values: Tensor) -> Tensor:
+    """Average a tensor over ranks; a number that is not finite in one of them is not in any."""
+    if num_ranks() == 1:
+        return values
+    mean = values.clone()
+    distributed.all_reduce(mean)
+    return mean / num_ranks()
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients of all ranks, in each of them.
+
+    A parameter that got no gradient in some ranks counts as one of zeros there; one that got none
+    anywhere keeps none. All ranks give the same parameters in the same order.
+    """
+    parameters = list(parameters)
+    if num_ranks() == 1 or not parameters:
+        return
+    has_gradient = torch.tensor(
+        [one.grad is not None for one in parameters], dtype=torch.int32, device=parameters[0].device
+    )
+    distributed.all_reduce(has_gradient)
+    gradients = []
+    for parameter, count in zip(parameters, has_gradient.tolist(), strict=True):
+        if count and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        if parameter.grad is not None:
+            gradients.append(parameter.grad)
+    for group in _groups_of(gradients):
+        joined = torch.cat([gradient.flatten() for gradient in group])
+        distributed.all_reduce(joined)
+        sizes = [gradient.numel() for gradient in group]
+        parts = torch.split(joined / num_ranks(), sizes)
+        for gradient, part in zip(group, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def _groups_of(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Put tensors of one dtype together, up to the most that is sent at once."""
+    group: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if group and (size + tensor.numel() > MOST_SENT or tensor.dtype != group[0].dtype):
+            yield group
+            group, size = [], 0
+        group.append(tensor)
+        size += tensor.numel()
+    if group:
+        yield group
 
 
 class _Gather(torch.autograd.Function):

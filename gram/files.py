@@ -24,8 +24,8 @@ class DiskFullError(OSError):
         super().__init__(
             errno.ENOSPC,
             f"no space to write in {folder}: {free_mib:.0f} MiB are free on its disk, and your "
-            "quota may be less; free some, or move the folder to a larger disk (for temporary "
-            "files: set TMPDIR), and run again",
+            "quota or the limit of a file's size (`ulimit -f`) may be less; free some, or move the "
+            "folder to a larger disk (for temporary files: set TMPDIR), and run again",
         )
 
 
@@ -37,9 +37,9 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
         folder: Where the block writes; it need not be there yet.
 
     Raises:
-        DiskFullError: If the block raises "no space" or "quota exceeded", or, while next to
-            nothing is free, an error that may stand for that. One that is explained already goes
-            on as it is.
+        DiskFullError: If the block raises "no space", "quota exceeded" or "file too large", or,
+            while next to nothing is free, an error that may stand for that. One that is explained
+            already goes on as it is.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         FileNotFoundError: If the block did not write the temporary file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = temporary_path(path)
     with full_disk_explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
@@ -77,6 +77,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """Name the file that a killed writer of ``path`` may have left beside it."""
+    return path.with_name(f".{path.name}.part")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -94,7 +99,7 @@ def sha256_of(path: Path) -> str:
 def _is_for_want_of_space(error: Exception, folder: Path) -> bool:
     number = error.errno if isinstance(error, OSError) else None
     if number is not None:
-        return number in {errno.ENOSPC, errno.EDQUOT}
+        return number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
     # numpy, safetensors and torch raise errors of their own, which do not carry the number.
     return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 

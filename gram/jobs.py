@@ -3,13 +3,15 @@
 A rule names sections, the wildcards choose among them, and the job reads them back into its class.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from pydantic import Field
 
 from gram.config import (
     Config,
     EmbeddingConfig,
+    EstimateConfig,
     EvaluationConfig,
     ExtractionConfig,
     FetchConfig,
@@ -18,19 +20,23 @@ from gram.config import (
     LossConfig,
     ModelConfig,
     OptimizerConfig,
+    PackingConfig,
     PicturesConfig,
     ProtocolConfig,
     ReportConfig,
     RunConfig,
     Section,
     ShardsConfig,
+    SpeechConfig,
     TableConfig,
     TableRow,
     TrainingConfig,
     VocabularyConfig,
+    WeightsConfig,
     canonical_json,
 )
 from gram.config.sources import FileSource, SiteSource
+from gram.types import Modality
 
 
 class NoSettings(Section):
@@ -68,6 +74,24 @@ class DepthSettings(Section):
     pictures: PicturesConfig
 
 
+class PackSettings(Section):
+    """Of pack_shards: what it reads of the shards' settings."""
+
+    packing: PackingConfig
+
+
+class SpeechSettings(Section):
+    """Of recognize_speech."""
+
+    speech: SpeechConfig
+
+
+class EstimateSettings(Section):
+    """Of estimate_depth."""
+
+    estimate: EstimateConfig
+
+
 class IndexSettings(Section):
     """Of index_shards."""
 
@@ -78,6 +102,15 @@ class VocabularySettings(Section):
     """Of learn_vocabulary."""
 
     vocabulary: VocabularyConfig
+
+
+class ImportSettings(Section):
+    """Of import_weights."""
+
+    seed: int
+    model: ModelConfig
+    inputs: InputsConfig
+    weights: WeightsConfig
 
 
 class TrainSettings(Section):
@@ -95,7 +128,7 @@ class EmbedSettings(Section):
     """Of embed_benchmark.
 
     ``ranked_dataset`` names the benchmark's data set; ``trained_splits`` are the splits of it
-    that the checkpoint was trained on.
+    that the checkpoint was trained on; ``lineage`` names the run and those that it starts from.
     """
 
     inputs: InputsConfig
@@ -103,6 +136,7 @@ class EmbedSettings(Section):
     protocol: ProtocolConfig
     ranked_dataset: str
     trained_splits: tuple[str, ...]
+    lineage: tuple[str, ...]
 
 
 class ScoreSettings(Section):
@@ -117,12 +151,27 @@ class TableSettings(Section):
     table: TableConfig
 
 
+class ClipUse(Section):
+    """One use that a run makes of a split: which clips it can use is decided by the rest."""
+
+    run: str
+    purpose: Literal["pretraining", "finetuning", "evaluation"]
+    dataset: str
+    split: str
+    modalities: tuple[Modality, ...]
+    missing: Literal["drop", "mask"]
+
+
 class ReportSettings(Section):
-    """Of make_report. The line shown in detail is ``showcase``, whatever ``report`` says of it."""
+    """Of make_report. The line shown in detail is ``showcase``, whatever ``report`` says of it.
+
+    ``uses`` are those of all lines that are shown.
+    """
 
     report: ReportConfig
     tables: dict[str, TableConfig]
     showcase: TableRow
+    uses: tuple[ClipUse, ...]
 
 
 GLOBAL = ("extraction", "shards", "vocabulary")
@@ -149,7 +198,7 @@ def job_settings(config: Config, names: Sequence[str], wildcards: Mapping[str, s
 
 def _section(
     config: Config, name: str, wildcards: Mapping[str, str]
-) -> Section | int | str | Sequence[str] | Mapping[str, Section] | None:
+) -> Section | int | str | Sequence[str | Section] | Mapping[str, Section] | None:
     match name:
         case "dataset":
             return config.datasets[wildcards["dataset"]]
@@ -161,6 +210,13 @@ def _section(
             return config.benchmarks[wildcards["benchmark"]].dataset
         case "trained_splits":
             return trained_splits(config, wildcards["run"], wildcards["benchmark"])
+        case "weights":
+            weights = config.runs[wildcards["run"]].weights
+            return None if weights is None else config.weights[weights]
+        case "lineage":
+            return config.lineage(wildcards["run"])
+        case "uses":
+            return clip_uses(config)
         case "table":
             return config.tables[wildcards["table"]]
         case "tables":
@@ -168,6 +224,12 @@ def _section(
         case "pictures":
             of_pictures = set(PicturesConfig.model_fields)
             return PicturesConfig.model_validate(config.extraction.model_dump(include=of_pictures))
+        case "packing":
+            return PackingConfig(target_mib=config.shards.target_mib)
+        case "speech":
+            return config.subtitles.speech
+        case "estimate":
+            return config.depth.estimate
         case "report":
             return config.report.model_copy(update={"showcase": None})
         case "showcase":
@@ -190,3 +252,41 @@ def trained_splits(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
     if target.finetune is not None:
         splits.add(target.finetune.split)
     return tuple(sorted(splits))
+
+
+def clip_uses(config: Config) -> tuple[ClipUse, ...]:
+    """List what the lines of the report, and the runs that they start from, use of data sets."""
+    rows = [row for table in config.targets for row in config.tables[table].rows]
+    pairs = dict.fromkeys((row.run, row.benchmark) for row in (*rows, config.showcase))
+    return tuple(
+        dict.fromkeys(use for run, name in pairs for use in _uses_of(config, run, benchmark=name))
+    )
+
+
+def _uses_of(config: Config, run: str, *, benchmark: str) -> Iterator[ClipUse]:
+    """Give what one line uses, in the order of time."""
+    for name in reversed(config.lineage(run)):
+        dataset = config.runs[name].pretrain_dataset
+        if dataset is not None:
+            yield _use(config, name, "pretraining", dataset, config.runs[name].pretrain.split)
+    target = config.benchmarks[benchmark]
+    if target.finetune is not None:
+        yield _use(config, run, "finetuning", target.dataset, target.finetune.split)
+    yield _use(config, run, "evaluation", target.dataset, target.protocol.split)
+
+
+def _use(
+    config: Config,
+    run: str,
+    purpose: Literal["pretraining", "finetuning", "evaluation"],
+    dataset: str,
+    split: str,
+) -> ClipUse:
+    return ClipUse(
+        run=run,
+        purpose=purpose,
+        dataset=dataset,
+        split=split,
+        modalities=config.runs[run].model.modalities,
+        missing=config.runs[run].inputs.missing,
+    )

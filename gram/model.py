@@ -5,7 +5,7 @@ tokens of an item, D width.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -105,8 +105,6 @@ class GramModel(nn.Module):
         uses_vision = {Modality.VIDEO, Modality.DEPTH} & set(self.modalities)
         self.vision = _vision_encoder(model, inputs) if uses_vision else None
         self.audio = _audio_encoder(model, inputs) if Modality.AUDIO in self.modalities else None
-        if model.checkpoint_activations:
-            _checkpoint_activations(self.text, self.vision, self.audio)
         self.projections = nn.ModuleDict(
             {
                 name: nn.Linear(self._width(name), model.embedding_width, bias=False)
@@ -151,6 +149,18 @@ class GramModel(nn.Module):
         )
         return logits
 
+    def checkpoint_activations(self) -> None:
+        """Compute the encoders' layers again in the backward pass: less memory, more time."""
+        for encoder in (self.text, self.vision, self.audio):
+            if encoder is not None:
+                encoder.checkpoint_activations()
+
+    def compile_encoders(self) -> None:
+        """Compile the encoders with torch.compile, when they are first called."""
+        for encoder in (self.text, self.vision, self.audio):
+            if encoder is not None:
+                encoder.compile_layers()
+
     @classmethod
     def load(cls, path: Path | str) -> "GramModel":
         """Read a checkpoint that this project wrote, on the CPU, ready to evaluate.
@@ -181,10 +191,14 @@ class GramModel(nn.Module):
             ) from error
         return model.eval()
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, *, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write all that ``load`` needs as one safetensors file, whole or not at all.
 
         The same model gives the same bytes.
+
+        Args:
+            path: File to write.
+            weights: Weights by name, for a model that holds shares of them; None: its own.
         """
         facts = {
             "model": self.model_config.model_dump(mode="json"),
@@ -192,9 +206,10 @@ class GramModel(nn.Module):
             "pieces": list(self.pieces),
         }
         # Cloned, since safetensors takes no two names of one tensor.
-        weights = {name: one.detach().cpu().clone() for name, one in self.state_dict().items()}
+        given = self.state_dict() if weights is None else weights
+        written = {name: one.detach().cpu().clone() for name, one in given.items()}
         with atomic_path(Path(path)) as temporary:
-            save_file(weights, temporary, metadata={_METADATA: json.dumps(facts)})
+            save_file(written, temporary, metadata={_METADATA: json.dumps(facts)})
 
     def take_weights(self, other: "GramModel") -> tuple[str, ...]:
         """Copy all weights that another model has too, the temperature among them.
@@ -243,12 +258,6 @@ class GramModel(nn.Module):
     def _project(self, modality: Modality, encoded: Encoded) -> Tensor:
         projected_bd: Tensor = self.projections[modality](encoded.pooled_bd)
         return functional.normalize(projected_bd.float(), dim=-1)
-
-
-def _checkpoint_activations(*encoders: TextEncoder | VisionEncoder | AudioEncoder | None) -> None:
-    for encoder in encoders:
-        if encoder is not None:
-            encoder.checkpoint_activations()
 
 
 def _moved_tokens(texts: Tokens, device: torch.device) -> Tokens:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from gram.pairs import check_pairs, check_vectors, compute_dtype, full_precision
+
 FLOOR = 1e-6
 """Smallest squared length that counts, unitless; float32 products of unit vectors resolve 1e-7."""
 
@@ -51,13 +53,13 @@ def pairwise_area(
         present_mk: True where an item has the vector, bool, shape (M, 2); None: all are there.
 
     Returns:
-        Areas, float32 (float64 if the inputs are), shape (N, M), unitless, for unit vectors from 0
+        Areas, float32 (float64 if an input is), shape (N, M), unitless, for unit vectors from 0
         to 1.3 (an equilateral triangle in the unit circle).
 
     Raises:
         ValueError: If a shape is wrong, or an item lacks a vector: two points have no area.
     """
-    _check(anchors_nd, vectors_mkd, present_mk)
+    check_pairs(anchors_nd, vectors_mkd, present_mk)
     if vectors_mkd.shape[1] != 2:
         raise ValueError(
             f"a triangle has a text and two vectors, found {vectors_mkd.shape[1]} vectors; "
@@ -69,8 +71,9 @@ def pairwise_area(
             f"a triangle needs both vectors of an item, found {lacking} items that lack one; "
             "leave them out (missing: drop)"
         )
-    with torch.autocast(anchors_nd.device.type, enabled=False):
-        anchors_nd, vectors_mkd = _at_least_float32(anchors_nd), _at_least_float32(vectors_mkd)
+    dtype = compute_dtype(anchors_nd, vectors_mkd)
+    with full_precision(anchors_nd.device):
+        anchors_nd, vectors_mkd = anchors_nd.to(dtype), vectors_mkd.to(dtype)
         corner_md, other_md = vectors_mkd.unbind(dim=1)
         edge_md = other_md - corner_md
         edge_m = edge_md.square().sum(dim=-1).clamp_min(FLOOR)
@@ -105,17 +108,18 @@ def pairwise_leading_eigenvalue(
         present_mk: True where an item has the vector, bool, shape (M, K); None: all are there.
 
     Returns:
-        Eigenvalues, float32 (float64 if the inputs are), shape (N, M), unitless, from 1 to K + 1
+        Eigenvalues, float32 (float64 if an input is), shape (N, M), unitless, from 1 to K + 1
         for unit vectors.
 
     Raises:
         ValueError: If a shape is wrong.
     """
-    _check(anchors_nd, vectors_mkd, present_mk)
+    check_pairs(anchors_nd, vectors_mkd, present_mk)
     chunk = max(1, CHUNK_PAIRS // max(1, len(anchors_nd)))
-    with torch.autocast(anchors_nd.device.type, enabled=False):
-        anchors_nd = _at_least_float32(anchors_nd)
-        vectors_mkd = _present(_at_least_float32(vectors_mkd), present_mk)
+    dtype = compute_dtype(anchors_nd, vectors_mkd)
+    with full_precision(anchors_nd.device):
+        anchors_nd = anchors_nd.to(dtype)
+        vectors_mkd = _present(vectors_mkd.to(dtype), present_mk)
         parts = [
             _leading_eigenvalue(anchors_nd, vectors_mkd[start : start + chunk])
             for start in range(0, len(vectors_mkd), chunk)
@@ -138,18 +142,19 @@ def pairwise_product(
         present_mk: True where an item has the vector, bool, shape (M, K); None: all are there.
 
     Returns:
-        Products, float32 (float64 if the inputs are), shape (N, M), unitless, in [-1, 1] for unit
+        Products, float32 (float64 if an input is), shape (N, M), unitless, in [-1, 1] for unit
         vectors of an item that has one at least.
 
     Raises:
         ValueError: If a shape is wrong.
     """
-    _check(anchors_nd, vectors_mkd, present_mk)
-    with torch.autocast(anchors_nd.device.type, enabled=False):
-        vectors_mkd = _at_least_float32(vectors_mkd)
+    check_pairs(anchors_nd, vectors_mkd, present_mk)
+    dtype = compute_dtype(anchors_nd, vectors_mkd)
+    with full_precision(anchors_nd.device):
+        vectors_mkd = vectors_mkd.to(dtype)
         if present_mk is not None:
             vectors_mkd = torch.where(present_mk.unsqueeze(-1), vectors_mkd, 1.0)
-        return _at_least_float32(anchors_nd) @ vectors_mkd.prod(dim=1).mT
+        return anchors_nd.to(dtype) @ vectors_mkd.prod(dim=1).mT
 
 
 def pairwise_mean_cosine(
@@ -165,19 +170,20 @@ def pairwise_mean_cosine(
         present_mk: True where an item has the vector, bool, shape (M, K); None: all are there.
 
     Returns:
-        Cosines, float32 (float64 if the inputs are), shape (N, M), unitless, in [-1, 1].
+        Cosines, float32 (float64 if an input is), shape (N, M), unitless, in [-1, 1].
 
     Raises:
         ValueError: If a shape is wrong.
     """
-    _check(anchors_nd, vectors_mkd, present_mk)
-    with torch.autocast(anchors_nd.device.type, enabled=False):
-        vectors_mkd = _present(_at_least_float32(vectors_mkd), present_mk)
+    check_pairs(anchors_nd, vectors_mkd, present_mk)
+    dtype = compute_dtype(anchors_nd, vectors_mkd)
+    with full_precision(anchors_nd.device):
+        vectors_mkd = _present(vectors_mkd.to(dtype), present_mk)
         mean_md = vectors_mkd.mean(dim=1)
         if present_mk is not None:
             counts_m = present_mk.sum(dim=1).clamp_min(1)
             mean_md = vectors_mkd.sum(dim=1) / counts_m.unsqueeze(-1)
-        return _at_least_float32(anchors_nd) @ mean_md.mT
+        return anchors_nd.to(dtype) @ mean_md.mT
 
 
 def tuple_spectrum(vectors_bkd: Tensor, *, present_bk: Tensor | None = None) -> Spectrum:
@@ -194,9 +200,13 @@ def tuple_spectrum(vectors_bkd: Tensor, *, present_bk: Tensor | None = None) -> 
 
     Returns:
         Values and directions, float32 (float64 if the vectors are).
+
+    Raises:
+        ValueError: If a shape is wrong.
     """
-    with torch.autocast(vectors_bkd.device.type, enabled=False):
-        vectors_bkd = _present(_at_least_float32(vectors_bkd), present_bk)
+    check_vectors(vectors_bkd, present_bk)
+    with full_precision(vectors_bkd.device):
+        vectors_bkd = _present(vectors_bkd.to(compute_dtype(vectors_bkd)), present_bk)
         gram_bkk = vectors_bkd @ vectors_bkd.mT
         mixing_bkj = torch.linalg.eigh(gram_bkk.detach()).eigenvectors.flip(-1)
         squared_bj = (mixing_bkj * (gram_bkk @ mixing_bkj)).sum(dim=1)
@@ -235,21 +245,3 @@ def _present(vectors_mkd: Tensor, present_mk: Tensor | None) -> Tensor:
     if present_mk is None:
         return vectors_mkd
     return torch.where(present_mk.unsqueeze(-1), vectors_mkd, 0.0)
-
-
-def _at_least_float32(vectors: Tensor) -> Tensor:
-    return vectors if vectors.dtype == torch.float64 else vectors.float()
-
-
-def _check(anchors_nd: Tensor, vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
-    if vectors_mkd.ndim != 3 or vectors_mkd.shape[1] < 1:
-        raise ValueError(
-            f"vectors need shape (M, K, D) with K of 1 or more, got {tuple(vectors_mkd.shape)}"
-        )
-    width = vectors_mkd.shape[2]
-    if anchors_nd.ndim != 2 or anchors_nd.shape[1] != width:
-        raise ValueError(f"anchors need shape (N, {width}), got {tuple(anchors_nd.shape)}")
-    if present_mk is not None and present_mk.shape != vectors_mkd.shape[:2]:
-        raise ValueError(
-            f"present needs shape {tuple(vectors_mkd.shape[:2])}, got {tuple(present_mk.shape)}"
-        )

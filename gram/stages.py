@@ -21,25 +21,46 @@ class Stage(NamedTuple):
 
 
 _TABLES = ("data/tables.py", "data/status.py")
+_FOLDERS = ("data/media_files.py", "data/listing.py")
 _PROBE = (
     "data/probe.py",
     "data/media_facts.py",
-    "data/media_files.py",
     "data/ffmpeg.py",
+    *_FOLDERS,
 )
-_SOURCES = ("fetch", "data/media_files.py")
-_FETCHED_CLIPS = ("fetch", "data/media_files.py", "data/ffmpeg.py", *_TABLES)
-_SHARDS = ("data/shards.py", "data/shard_index.py", "data/tars.py", *_TABLES)
+_SOURCES = ("fetch", *_FOLDERS)
+_FETCHED_CLIPS = ("fetch", "data/ffmpeg.py", *_FOLDERS, *_TABLES)
+_PERCEPTION = ("perception/models.py", "data/tars.py")
+_SHARDS = (
+    "data/shards.py",
+    "data/shard_writer.py",
+    "data/shard_index.py",
+    "data/manifest.py",
+    "data/subtitles.py",
+    "data/tars.py",
+    *_TABLES,
+)
 _MODEL = ("model.py", "heads.py", "encoders", "types.py")
 _LOADER = (
     "data/loader.py",
+    "data/order.py",
+    "data/clip_dataset.py",
+    "data/draws.py",
     "data/clip_reader.py",
     "data/clip_index.py",
+    "data/manifest.py",
     "data/tars.py",
     "data/transforms.py",
     "data/vocabulary.py",
 )
-_VOLUME = ("volume.py", "volume_basis.py", "volume_nearest.py", "volume_pairs.py")
+_VOLUME = (
+    "volume.py",
+    "volume_basis.py",
+    "volume_nearest.py",
+    "volume_pairs.py",
+    "volume_tuples.py",
+    "pairs.py",
+)
 _TRAINING = (
     *_MODEL,
     *_LOADER,
@@ -51,6 +72,11 @@ _TRAINING = (
     "collectives.py",
     "upstream.py",
     "device.py",
+    "evaluation/retrieval.py",
+    "evaluation/ranks.py",
+    "evaluation/scores.py",
+    "evaluation/embeddings.py",
+    "evaluation/results.py",
 )
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (
@@ -63,46 +89,73 @@ _SCORING = (
 
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
-        1, ("data/generate.py", "data/generated_world.py", "data/ffmpeg.py", "data/media_files.py")
+        1,
+        (
+            "data/generate.py",
+            "data/generated_world.py",
+            "data/ffmpeg.py",
+            *_FOLDERS,
+        ),
     ),
     "fetch_source": Stage(1, _SOURCES),
     "place_annotation": Stage(1, _SOURCES),
-    "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "fetch/places.py")),
+    "make_clips": Stage(
+        2,
+        (
+            "data/annotations.py",
+            "data/readers",
+            *_FOLDERS,
+            *_TABLES,
+        ),
+    ),
+    "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "data/readers/files.py", "data/readers/values.py")),
     "retry_fetch": Stage(1, _FETCHED_CLIPS),
-    "make_clips": Stage(1, ("data/annotations.py", *_TABLES)),
-    "probe_media": Stage(1, (*_PROBE, *_TABLES)),
+    "probe_media": Stage(2, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
-        1,
+        2,
         (
             "data/extract.py",
             "data/decode.py",
             "data/decode_command.py",
+            "data/clip_statistics.py",
             "data/ffmpeg.py",
             "data/tars.py",
             *_TABLES,
         ),
     ),
-    "read_subtitles": Stage(1, ("data/subtitles.py", *_TABLES)),
-    "read_depth": Stage(1, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
-    "pack_shards": Stage(1, _SHARDS),
-    "index_shards": Stage(2, _SHARDS),
-    "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
-    "pretrain_model": Stage(2, _TRAINING),
-    "finetune_model": Stage(2, _TRAINING),
-    "embed_benchmark": Stage(
-        2, ("evaluation/embed.py", "evaluation/embeddings.py", *_MODEL, *_LOADER)
+    "read_subtitles": Stage(2, ("data/subtitles.py", *_TABLES)),
+    "recognize_speech": Stage(
+        1, ("perception/speech.py", "data/subtitles.py", *_PERCEPTION, *_TABLES)
     ),
-    "score_retrieval": Stage(1, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
+    "read_depth": Stage(2, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
+    "estimate_depth": Stage(
+        1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
+    ),
+    "pack_shards": Stage(3, _SHARDS),
+    "index_shards": Stage(4, _SHARDS),
+    "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
+    "import_weights": Stage(
+        1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
+    ),
+    "pretrain_model": Stage(3, _TRAINING),
+    "finetune_model": Stage(3, _TRAINING),
+    "embed_benchmark": Stage(
+        3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
+    ),
+    "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
     "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
-        1,
+        2,
         (
+            "evaluation/account.py",
+            "data/clip_index.py",
             "evaluation/report.py",
             "evaluation/figures.py",
             "evaluation/origins.py",
             "evaluation/showcase.py",
             "evaluation/tables.py",
             "evaluation/templates",
+            "data/manifest.py",
             "data/tars.py",
             *_RESULTS,
             *_SCORING,

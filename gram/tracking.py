@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from filelock import FileLock
 
@@ -32,6 +32,13 @@ ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 """Environment: MLflow's address; empty: nothing is tracked."""
 
 
+class RunAddress(NamedTuple):
+    """Where the run of a job is: MLflow's address and the run's id."""
+
+    address: str
+    run_id: str
+
+
 class Tracker(Protocol):
     """What a job may tell of itself."""
 
@@ -43,6 +50,9 @@ class Tracker(Protocol):
 
     def flush(self) -> None:
         """Send what has been taken so far."""
+
+    def address_of_run(self) -> "RunAddress | None":
+        """Give what another process needs to tell of this job too; None: nobody tracks it."""
 
 
 class Silence:
@@ -56,6 +66,10 @@ class Silence:
 
     def flush(self) -> None:
         """Do nothing."""
+
+    def address_of_run(self) -> RunAddress | None:
+        """Give none."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +105,10 @@ class MlflowTracker:
         self._waiting: list[tuple[str, float, int, int]] = []
         self._num_lost = 0
         self._has_failed = False
+
+    def address_of_run(self) -> RunAddress | None:
+        """Give the run's address."""
+        return RunAddress(self._address, self._run_id)
 
     def params(self, values: Mapping[str, str]) -> None:
         """Send settings."""
@@ -186,6 +204,26 @@ def tracked_job(
         run.tracker.close("KILLED" if is_killed else "FAILED")
         raise
     run.tracker.close("FINISHED", before=run.supersede)
+
+
+@contextmanager
+def tracker_of_run(run: Sequence[str] | None) -> Iterator[Tracker]:
+    """Tell of a job whose run another process has opened, and closes.
+
+    Args:
+        run: Address and id, as ``Tracker.address_of_run`` gives them; None: nothing is tracked.
+    """
+    if run is None:
+        yield Silence()
+        return
+    from mlflow import MlflowClient
+
+    address, run_id = run
+    tracker = MlflowTracker(MlflowClient(address), run_id, address=address)
+    try:
+        yield tracker
+    finally:
+        tracker.flush()
 
 
 def default_address() -> str:

@@ -47,6 +47,10 @@ class Tokens:
     ids_bl: Tensor
     mask_bl: Tensor
 
+    def rows(self, part: slice) -> Tokens:
+        """Give some of the texts."""
+        return Tokens(ids_bl=self.ids_bl[part], mask_bl=self.mask_bl[part])
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -71,6 +75,19 @@ class Batch:
     audio_bctm: Tensor | None
     subtitle: Tokens | None
     present: dict[Modality, Tensor]
+
+    def rows(self, part: slice) -> Batch:
+        """Give some of the items, with all of their inputs."""
+        video, depth, audio = self.video_bfchw, self.depth_bfchw, self.audio_bctm
+        return Batch(
+            clip_ids=self.clip_ids[part],
+            caption=None if self.caption is None else self.caption.rows(part),
+            video_bfchw=None if video is None else video[part],
+            depth_bfchw=None if depth is None else depth[part],
+            audio_bctm=None if audio is None else audio[part],
+            subtitle=None if self.subtitle is None else self.subtitle.rows(part),
+            present={name: value[part] for name, value in self.present.items()},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,14 +23,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gram.pairs import check_pairs, check_vectors
 from gram.volume_nearest import Nearest, find_nearest
-from gram.volume_pairs import (
-    FLOOR,
-    MEMORY_MIB,
-    PairSettings,
-    pair_distances,
-    tuple_volumes,
-)
+from gram.volume_pairs import FLOOR, MEMORY_MIB, PairSettings, pair_distances
+from gram.volume_tuples import tuple_volumes
 
 __all__ = [
     "FLOOR",
@@ -47,7 +43,9 @@ PairScore = Literal["volume", "residual", "trusted_residual"]
 """A distance of a text and an item; of each, small is near."""
 
 
-def gram_volume(vectors_bmd: Tensor, *, floor: float = FLOOR) -> Tensor:
+def gram_volume(
+    vectors_bmd: Tensor, *, floor: float = FLOOR, memory_mib: float = MEMORY_MIB
+) -> Tensor:
     """Compute the volume that each tuple of vectors spans.
 
     The volume is the root of the determinant of the Gram matrix. It is the product of heights: of
@@ -61,20 +59,23 @@ def gram_volume(vectors_bmd: Tensor, *, floor: float = FLOOR) -> Tensor:
         vectors_bmd: Vectors, usually of unit length, float, shape (B, M, D) with 1 <= M <= D.
         floor: Smallest squared height kept, as a share of the vector's squared length. Below it
             the gradient is 0, not infinite.
+        memory_mib: Memory in MiB for what is computed beside the output, and in backward beside
+            the gradient; one tuple at least.
 
     Returns:
         Volumes, float32 (float64 if the vectors are), shape (B,), unitless.
 
     Raises:
-        ValueError: If ``vectors_bmd`` has not three axes, or more vectors than dimensions.
+        ValueError: If ``vectors_bmd`` has not three axes, or more vectors than dimensions, or the
+            memory is not above 0.
         RuntimeError: If the gradient of the gradient is asked for.
 
     Example:
         >>> gram_volume(torch.eye(3).unsqueeze(0))
         tensor([1.])
     """
-    _check_vectors(vectors_bmd, None)
-    return tuple_volumes(vectors_bmd, floor=floor)
+    _check_tuples(vectors_bmd)
+    return tuple_volumes(vectors_bmd, floor=floor, memory_mib=_checked_memory(memory_mib))
 
 
 def pairwise_volume(
@@ -220,26 +221,19 @@ def nearest_items(
     return find_nearest(anchors_nd, vectors_mkd, present_mk, k=k, settings=settings)
 
 
-def _check_vectors(vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
-    if vectors_mkd.ndim != 3:
-        raise ValueError(f"vectors need shape (B, M, D), got {tuple(vectors_mkd.shape)}")
-    _, count, width = vectors_mkd.shape
-    if not 1 <= count <= width:
+def _check_tuples(vectors_bmd: Tensor) -> None:
+    check_vectors(vectors_bmd, None)
+    _, count, width = vectors_bmd.shape
+    if count > width:
         raise ValueError(
             f"{count} vectors of width {width} always span volume 0; "
             "use fewer modalities or a wider embedding"
         )
-    if present_mk is not None and present_mk.shape != vectors_mkd.shape[:2]:
-        raise ValueError(
-            f"present needs shape {tuple(vectors_mkd.shape[:2])}, got {tuple(present_mk.shape)}"
-        )
 
 
 def _check_pairs(anchors_nd: Tensor, vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
-    _check_vectors(vectors_mkd, present_mk)
+    check_pairs(anchors_nd, vectors_mkd, present_mk)
     _, count, width = vectors_mkd.shape
-    if anchors_nd.ndim != 2 or anchors_nd.shape[1] != width:
-        raise ValueError(f"anchors need shape (N, {width}), got {tuple(anchors_nd.shape)}")
     if count >= width:
         raise ValueError(
             f"an anchor with {count} vectors of width {width} always spans volume 0; "

@@ -9,14 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram.volume_pairs import (
-    PairSettings,
-    basis_of,
-    compute_dtype,
-    full_precision,
-    plan_tiles,
-    write_distances,
-)
+from gram.pairs import compute_dtype, full_precision
+from gram.volume_pairs import PairSettings, basis_of, plan_tiles, write_distances
 
 
 class Nearest(NamedTuple):

@@ -5,11 +5,9 @@ keeps nothing for backward but its inputs, and backward computes the tiles again
 above inputs, output and gradients is what one tile needs, which a setting bounds.
 
 Shape letters of this file: N anchors, M items, K vectors of an item, D embedding width; n and m
-are those of one tile, B tuples.
+are those of one tile.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, isqrt
 from typing import Any, NamedTuple
@@ -17,7 +15,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gram.volume_basis import Basis, item_basis, pull_back
+from gram.pairs import compute_dtype, full_precision
+from gram.volume_basis import Basis, basis_numbers, item_basis, pull_back
 
 FLOOR = 1e-6
 """Smallest squared height with a gradient, as a share of the squared length, in float32.
@@ -29,6 +28,11 @@ FLOOR_DOUBLE = 1e-14
 
 MEMORY_MIB = 64.0
 """Memory of the tiles in MiB: large enough that matrix products run at full speed on a CPU."""
+
+ONCE = (
+    "the gradient of a {what} cannot be differentiated again, and its gradient was asked for; "
+    "leave out create_graph=True, or compute the determinant of the Gram matrices with torch"
+)
 
 SORTING_NUMBERS = 16
 """Numbers for one pair that is sorted: values and places of 8 bytes, before and after."""
@@ -70,30 +74,9 @@ class Heights(NamedTuple):
     is_high_nm: Tensor
 
 
-def compute_dtype(*tensors: Tensor) -> torch.dtype:
-    """Give the type to compute in: float64 if one of the tensors is, else float32."""
-    is_double = any(tensor.dtype == torch.float64 for tensor in tensors)
-    return torch.float64 if is_double else torch.float32
-
-
 def floor_of(dtype: torch.dtype) -> float:
     """Give the smallest squared height with a gradient, as a share of the squared length."""
     return FLOOR_DOUBLE if dtype == torch.float64 else FLOOR
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Switch autocast off, and products of float32 that round to fewer bits."""
-    before = torch.get_float32_matmul_precision()
-    with torch.autocast(device.type, enabled=False):
-        if before == "highest":
-            yield
-            return
-        torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
 
 
 def plan_tiles(
@@ -116,10 +99,10 @@ def plan_tiles(
     (items, count, width), anchors = vectors_mkd.shape, len(anchors_nd)
     dtype = compute_dtype(anchors_nd, vectors_mkd)
     half = int(memory_mib * 2**20 / 2 / dtype.itemsize)
-    wide = width + count
-    item_numbers = (count + 2) * wide + count * count + 10 * count
+    in_double = torch.float64.itemsize // dtype.itemsize
+    item_numbers = basis_numbers(count, width, dtype=dtype)
     pair_numbers = count + 2
-    anchor_numbers = 0 if anchors_nd.dtype == dtype else width
+    anchor_numbers = in_double * width + (0 if anchors_nd.dtype == dtype else width)
     if has_gradient:
         item_numbers += count * width
         pair_numbers += count + 4
@@ -128,10 +111,10 @@ def plan_tiles(
         anchor_numbers += SORTING_NUMBERS * num_kept
     step_items = max(1, min(half // item_numbers, isqrt(half // pair_numbers), items))
     step_anchors = max(1, half // (pair_numbers * step_items + anchor_numbers))
-    return Tiles(_slices(items, step_items), _slices(anchors, step_anchors))
+    return Tiles(even_slices(items, step_items), even_slices(anchors, step_anchors))
 
 
-def _slices(count: int, step: int) -> list[slice]:
+def even_slices(count: int, step: int) -> list[slice]:
     """Cut a range into as few slices as the step allows, of nearly one size."""
     even = ceil(count / ceil(count / step)) if count else 1
     return [slice(start, min(start + even, count)) for start in range(0, count, even)]
@@ -148,27 +131,48 @@ def basis_of(
 
 def write_distances(out_nm: Tensor, anchors_nd: Tensor, *, basis: Basis, has_volume: bool) -> None:
     """Write the distances of a tile's anchors from its items' spans into a tensor (n, m)."""
-    along_nkm = _along(anchors_nd, basis)
-    squared_n1 = torch.einsum("nd,nd->n", anchors_nd, anchors_nd).unsqueeze(1)
-    torch.sum(along_nkm.square_(), dim=1, out=out_nm)
-    torch.sub(squared_n1, out_nm, out=out_nm)
-    out_nm.clamp_min_(0).sqrt_()
+    squared = _squared_lengths(anchors_nd)
+    torch.sum(_along(anchors_nd, basis).square_(), dim=1, out=out_nm)
+    torch.sub(squared.rounded_n1, out_nm, out=out_nm)
+    out_nm.add_(squared.rest_n1).clamp_min_(0).sqrt_()
     if has_volume:
         out_nm.mul_(basis.volume_m)
 
 
+class _Squared(NamedTuple):
+    """Squared lengths as two numbers whose sum is exact, each shape (n, 1).
+
+    What a squared distance loses first is the rounding of what the others are subtracted from: one
+    number would make the largest error of small distances two to three times as large.
+    """
+
+    rounded_n1: Tensor
+    rest_n1: Tensor
+
+
+def _squared_lengths(anchors_nd: Tensor) -> _Squared:
+    norm_n1 = torch.linalg.vector_norm(anchors_nd, dim=1, keepdim=True, dtype=torch.float64)
+    exact_n1 = norm_n1.square()
+    rounded_n1 = exact_n1.to(anchors_nd.dtype)
+    return _Squared(rounded_n1, (exact_n1 - rounded_n1).to(anchors_nd.dtype))
+
+
 def _along(anchors_nd: Tensor, basis: Basis) -> Tensor:
+    """Multiply in two halves of the width: one long sum would round to twice the error."""
     directions_kmd = basis.directions_kmd
-    along = anchors_nd @ directions_kmd.flatten(0, 1).mT
-    return along.view(len(anchors_nd), *directions_kmd.shape[:2])
+    directions_qd, half = directions_kmd.flatten(0, 1), anchors_nd.shape[1] // 2
+    along_nq = anchors_nd[:, :half] @ directions_qd[:, :half].mT
+    along_nq.addmm_(anchors_nd[:, half:], directions_qd[:, half:].mT)
+    return along_nq.view(len(anchors_nd), *directions_kmd.shape[:2])
 
 
 def _heights(anchors_nd: Tensor, basis: Basis) -> Heights:
     along_nkm = _along(anchors_nd, basis)
-    squared_n1 = torch.einsum("nd,nd->n", anchors_nd, anchors_nd).unsqueeze(1)
+    squared = _squared_lengths(anchors_nd)
     height_nm = along_nkm.square().sum(dim=1)
-    torch.sub(squared_n1, height_nm, out=height_nm)
-    is_high_nm = height_nm > floor_of(height_nm.dtype) * squared_n1
+    torch.sub(squared.rounded_n1, height_nm, out=height_nm)
+    height_nm.add_(squared.rest_n1)
+    is_high_nm = height_nm > floor_of(height_nm.dtype) * squared.rounded_n1
     return Heights(along_nkm, height_nm.clamp_min_(0).sqrt_(), is_high_nm)
 
 
@@ -184,12 +188,6 @@ def pair_distances(
         anchors_nd, vectors_mkd, present_mk, settings
     )
     return distance_nm
-
-
-def tuple_volumes(vectors_bmd: Tensor, *, floor: float) -> Tensor:
-    """Compute the volumes of tuples, with a gradient, shape (B,)."""
-    volume_b: Tensor = _TupleVolumes.apply(vectors_bmd, floor)  # type: ignore[no-untyped-call]
-    return volume_b
 
 
 class _PairDistances(torch.autograd.Function):
@@ -271,12 +269,6 @@ class _PairGradients(torch.autograd.Function):
         raise RuntimeError(ONCE.format(what="pairwise volume or residual"))
 
 
-ONCE = (
-    "the gradient of a {what} cannot be differentiated again, and its gradient was asked for; "
-    "leave out create_graph=True, or compute the determinant of the Gram matrices with torch"
-)
-
-
 class _Sums:
     """Gradients of some items and of all anchors, summed over tiles of anchors."""
 
@@ -308,45 +300,3 @@ class _Sums:
     def vector_kmd(self) -> Tensor:
         """Give the gradients of the items' vectors, shape (K, m, D); call it once."""
         return pull_back(self.basis, self.toward_kmd, pull_m=self.pull_m)
-
-
-class _TupleVolumes(torch.autograd.Function):
-    """Volumes of tuples, with a gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, vectors_bmd: Tensor, floor: float) -> Tensor:  # noqa: ANN401
-        """Compute the volumes, shape (B,)."""
-        ctx.save_for_backward(vectors_bmd)
-        ctx.floor = floor
-        with full_precision(vectors_bmd.device):
-            dtype = compute_dtype(vectors_bmd)
-            return item_basis(vectors_bmd, None, floor=floor, dtype=dtype).floored_volume_m
-
-    @staticmethod
-    def backward(ctx: Any, gradient_b: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        """Compute the gradients of the vectors."""
-        (vectors_bmd,) = ctx.saved_tensors
-        vector_bmd: Tensor = _TupleGradients.apply(  # type: ignore[no-untyped-call]
-            vectors_bmd, gradient_b, ctx.floor
-        )
-        return vector_bmd, None
-
-
-class _TupleGradients(torch.autograd.Function):
-    """Gradients of the volumes; asked for their own gradient, they say that there is none."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401
-        vectors_bmd: Tensor,
-        gradient_b: Tensor,
-        floor: float,
-    ) -> Tensor:
-        with full_precision(vectors_bmd.device):
-            basis = item_basis(vectors_bmd, None, floor=floor, dtype=compute_dtype(vectors_bmd))
-            vector_kmd = pull_back(basis, None, pull_m=gradient_b * basis.floored_volume_m)
-        return vector_kmd.transpose(0, 1).to(vectors_bmd.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> None:  # noqa: ANN401
-        raise RuntimeError(ONCE.format(what="volume"))

@@ -1,19 +1,21 @@
-"""Settings, wildcard patterns and input functions. The only rules file that holds Python."""
+"""Settings, wildcard patterns and input functions. Python stands here and in common_fetch.smk."""
 
 import os
 import re
 import time
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from gram.config import Config, canonical_json, describe_problems
-from gram.data.media_files import UNCHANGED, media_digests
-from gram.fetch.plan import FOLDER, make_plan, num_retries
-from gram.jobs import job_settings
+from gram.config import Config, describe_problems
+from gram.data.listing import SETTLED_NS
+from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
+from gram.fetch.plan import make_plan
+from gram.jobs import clip_uses, job_settings
+from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
 from gram.workflow import INVOCATION_VARIABLE, finish_workflow
@@ -27,6 +29,26 @@ try:
     PLAN = make_plan(CONFIG)
 except ValueError as error:
     raise WorkflowError(str(error)) from None
+
+
+def model_inputs(model, setting, is_used):
+    """Files of a model that stands in a folder; one that is not there ends the workflow at once."""
+    try:
+        return model_files(model, setting=setting) if is_used else []
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
+SPEECH_MODEL = model_inputs(
+    CONFIG.subtitles.speech.model,
+    "subtitles.speech.model",
+    is_used=CONFIG.subtitles.source == "speech",
+)
+DEPTH_MODEL = model_inputs(
+    CONFIG.depth.estimate.model,
+    "depth.estimate.model",
+    is_used=CONFIG.depth.source == "estimate",
+)
 
 # Jobs inherit both: where to track, and which start of the workflow they belong to.
 os.environ.setdefault(ADDRESS_VARIABLE, default_address())
@@ -72,19 +94,63 @@ def annotation_files(wildcards):
     dataset = CONFIG.datasets[wildcards.dataset]
     if dataset.kind == "generated":
         return of_chunks(rules.generate_clips.output.annotations)(wildcards)
-    for split, path in dataset.annotations.items():
+    found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
+    for split, path in found:
         if path not in PLAN.annotations and not Path(path).is_file():
             raise WorkflowError(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
-    return list(dataset.annotations.values())
+    return [path for _, path in found]
 
 
 def annotation_splits(wildcards):
     """Split of each annotation file; empty where each record names its own."""
     dataset = CONFIG.datasets[wildcards.dataset]
-    return list(dataset.annotations) if dataset.kind == "folder" else []
+    if dataset.kind == "generated":
+        return []
+    return [split for split, paths in dataset.annotations.items() for _ in paths]
+
+
+def annotation_format(wildcards):
+    """Which data set's annotations the files are; those of generated clips are as own ones."""
+    dataset = CONFIG.datasets[wildcards.dataset]
+    return "own" if dataset.kind == "generated" else dataset.format
+
+
+def clips_of_chunk(wildcards):
+    """Part of the clips table that a chunk works on, once the table is made."""
+    table = Path(checkpoints.make_clips.get(dataset=wildcards.dataset).output.clips)
+    part = table.with_suffix("") / f"{wildcards.chunk}.parquet"
+    if not part.is_file():
+        raise WorkflowError(f"{part} is not there; delete {table}, which is made with it anew")
+    return str(part)
+
+
+def datasets_behind(wildcards):
+    """Data sets whose clips a job's outputs go back to; those of the report where none is named."""
+    if hasattr(wildcards, "dataset"):
+        return [wildcards.dataset]
+    if hasattr(wildcards, "run"):
+        pairs = [(wildcards.run, getattr(wildcards, "benchmark", None))]
+    else:
+        has_table = hasattr(wildcards, "table")
+        pairs = row_pairs(wildcards.table) if has_table else report_pairs(*CONFIG.targets)
+    runs = [name for run, _ in pairs for name in CONFIG.lineage(run)]
+    found = [CONFIG.runs[run].pretrain_dataset for run in runs]
+    found += [CONFIG.benchmarks[name].dataset for _, name in pairs if name is not None]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def clips_made(wildcards):
+    """No file: a job that has this input is looked at anew once the clips behind it are read.
+
+    Snakemake plans all that follows from a table of clips that is to be made. Of that, it leaves
+    out what proves unchanged when the table is there, if the job itself asks for the table.
+    """
+    for dataset in datasets_behind(wildcards):
+        checkpoints.make_clips.get(dataset=dataset)
+    return []
 
 
 def folder_of_media(name):
@@ -98,73 +164,6 @@ def media_folder(wildcards):
     return folder_of_media(wildcards.dataset)
 
 
-def source_settings(wildcards):
-    """What the table of sources says of a file."""
-    return canonical_json({"source": PLAN.sources[wildcards.source]})
-
-
-def clip_settings(wildcards):
-    """How the clips of a data set are fetched, and from which site."""
-    dataset = wildcards.dataset
-    return canonical_json(
-        {"fetch": CONFIG.datasets[dataset].fetch, "site": PLAN.sources[PLAN.sites[dataset]]}
-    )
-
-
-def folder_of_source(wildcards):
-    """Folder that the file of a source goes to."""
-    return str(FOLDER / wildcards.source)
-
-
-def media_of_source(wildcards):
-    """Folder that the media files of an archive go to; empty for any other source."""
-    return PLAN.folders.get(wildcards.source, "")
-
-
-def giver_of_annotation(wildcards):
-    """Receipt of the source that gives an annotation file."""
-    source = PLAN.annotations[wildcards.annotation]
-    (receipt,) = expand(rules.fetch_source.output.receipt, source=source)
-    return receipt
-
-
-def received_archives(wildcards):
-    """Receipts of the archives that hold a data set's media files."""
-    archives = PLAN.archives.get(wildcards.dataset, ())
-    return expand(rules.fetch_source.output.receipt, source=archives)
-
-
-def fetched_clips(wildcards):
-    """Table of what became of a chunk's clips, where they are fetched one by one."""
-    if wildcards.dataset not in PLAN.sites:
-        return []
-    return expand(rules.fetch_clips.output.table, **wildcards)
-
-
-def retries_of_chunk(wildcards):
-    """How often `retry_fetch` found clips of a chunk that another try may bring."""
-    (table,) = expand(rules.fetch_clips.output.table, **wildcards)
-    return num_retries(Path(table))
-
-
-def all_fetched_clips(wildcards):
-    """Tables of all chunks of all data sets whose clips are fetched one by one."""
-    return [
-        table
-        for dataset in PLAN.sites
-        for table in expand(
-            rules.fetch_clips.output.table, dataset=dataset, chunk=chunk_names(dataset)
-        )
-    ]
-
-
-def everything_fetched(wildcards):
-    """Whatever the settings ask to fetch."""
-    files = [name for name in PLAN.sources if name not in PLAN.sites.values()]
-    receipts = expand(rules.fetch_source.output.receipt, source=files)
-    return [*receipts, *PLAN.annotations, *all_fetched_clips(wildcards)]
-
-
 def written_by_workflow(dataset, chunk):
     """Files that are written after the media files of a chunk that the workflow brings there."""
     if CONFIG.datasets[dataset].kind == "generated":
@@ -176,16 +175,34 @@ def written_by_workflow(dataset, chunk):
     return written
 
 
-@lru_cache
-def media_digests_of(dataset):
-    """Digests of all chunks of a data set, from one walk through its folder."""
-    chunks = CONFIG.datasets[dataset].chunks
-    written = [written_by_workflow(dataset, chunk) for chunk in chunk_names(dataset)]
-    times = [
-        max((Path(path).stat().st_mtime_ns for path in paths if Path(path).is_file()), default=0)
-        for paths in written
-    ]
-    return media_digests(Path(folder_of_media(dataset)), chunks=chunks, changed_after_ns=times)
+def media_memory(wildcards):
+    """File in which the names in a data set's media folder are remembered."""
+    return f"results/listings/{wildcards.dataset}.json"
+
+
+LOOKS = {}
+"""Data set -> when its media folder was looked at, in ns since 1970, and the files of its chunks."""
+
+
+def files_of_chunks(wildcards, written_ns):
+    """Media and depth files of all chunks, from one look at a folder and at what it was before.
+
+    Another look is taken where the workflow wrote files there since, or shortly before.
+    """
+    dataset = wildcards.dataset
+    looked_ns, files = LOOKS.get(dataset, (0, ()))
+    if looked_ns <= written_ns + SETTLED_NS:
+        looked_ns = time.time_ns()
+        folder, memory = Path(folder_of_media(dataset)), Path(media_memory(wildcards))
+        files = files_by_chunk(folder, chunks=CONFIG.datasets[dataset].chunks, memory=memory)
+        LOOKS[dataset] = looked_ns, files
+    return files
+
+
+@cache
+def digest_of_chunk(folder, files, changed_after_ns):
+    """Digest of one chunk's files; a job on a cluster asks for no other chunk's."""
+    return digest_of_files(Path(folder), files, changed_after_ns=changed_after_ns)
 
 
 def media_of_chunk(wildcards):
@@ -195,18 +212,54 @@ def media_of_chunk(wildcards):
     Params are compared before any job runs, so of media that the workflow generates or fetches
     only those count that changed afterwards.
     """
-    written = written_by_workflow(wildcards.dataset, wildcards.chunk)
-    if not all(Path(path).is_file() for path in written):
+    written = [Path(one) for one in written_by_workflow(wildcards.dataset, wildcards.chunk)]
+    if not all(path.is_file() for path in written):
         return UNCHANGED
+    changed_after_ns = max((path.stat().st_mtime_ns for path in written), default=0)
     try:
-        return media_digests_of(wildcards.dataset)[int(wildcards.chunk)]
+        files = files_of_chunks(wildcards, changed_after_ns)[int(wildcards.chunk)]
     except ValueError as error:
         raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
+    return digest_of_chunk(media_folder(wildcards), files, changed_after_ns)
 
 
 def chunk_count(wildcards):
     """Number of chunks of a data set."""
     return CONFIG.datasets[wildcards.dataset].chunks
+
+
+def unless_perceived(path):
+    """Mark an archive as temporary, unless models read it: another model must not decode again."""
+    is_perceived = CONFIG.subtitles.source == "speech" or CONFIG.depth.source == "estimate"
+    return path if is_perceived else temp(path)
+
+
+def subtitle_table(wildcards):
+    """Subtitles of a chunk, from where the settings say; none where they say none."""
+    tables = {
+        "annotations": rules.read_subtitles.output.table,
+        "speech": rules.recognize_speech.output.table,
+        "none": [],
+    }
+    return expand(tables[CONFIG.subtitles.source], **wildcards)
+
+
+def depth_rule():
+    """Rule that gives depth maps, or none."""
+    sources = {"files": rules.read_depth, "estimate": rules.estimate_depth, "none": None}
+    return sources[CONFIG.depth.source]
+
+
+def depth_archive(wildcards):
+    """Depth maps of a chunk."""
+    source = depth_rule()
+    return [] if source is None else expand(source.output.archive, **wildcards)
+
+
+def depth_table(wildcards):
+    """Which clips of a chunk have depth maps."""
+    source = depth_rule()
+    return [] if source is None else expand(source.output.table, **wildcards)
 
 
 def pretraining_index(wildcards):
@@ -218,10 +271,10 @@ def pretraining_index(wildcards):
 def vocabulary_file(wildcards):
     """Word pieces of a run: the file that it names, or those learned from its training texts.
 
-    None for a run that starts from another one, whose checkpoint holds them.
+    None for a run that starts from a checkpoint, which holds them.
     """
     run = CONFIG.runs[wildcards.run]
-    if run.start is not None:
+    if run.start is not None or run.weights is not None:
         return []
     if run.inputs.vocabulary is not None:
         return [run.inputs.vocabulary]
@@ -232,10 +285,38 @@ def vocabulary_file(wildcards):
     )
 
 
+def weight_files(wildcards):
+    """Weight files of others; one that is not there ends the workflow before any job."""
+    name = CONFIG.runs[wildcards.run].weights
+    weights = CONFIG.weights[name]
+    files = {**weights.files, "vocabulary": weights.vocabulary}
+    for setting, path in files.items():
+        if not Path(path).is_file():
+            raise WorkflowError(
+                f"weight file {path} is not there (weights.{name}.{setting}); put it there, or "
+                "change that setting (where each file is had: THIRD_PARTY.md)"
+            )
+    return list(files.values())
+
+
+def checkpoint_of(run):
+    """Checkpoint of a run before any finetuning: pretrained, or as its files were."""
+    is_pretrained = CONFIG.runs[run].pretrain_dataset is not None
+    made_by = rules.pretrain_model if is_pretrained else rules.import_weights
+    return expand(made_by.output.checkpoint, run=run)
+
+
 def pretraining_start(wildcards):
-    """Checkpoint that a run's pretraining starts from, if it starts from another run."""
-    start = CONFIG.runs[wildcards.run].start
-    return [] if start is None else expand(rules.pretrain_model.output.checkpoint, run=start)
+    """Checkpoint that a run's pretraining starts from, if it is another run's or imported."""
+    run = CONFIG.runs[wildcards.run]
+    if run.weights is not None:
+        return expand(rules.import_weights.output.checkpoint, run=wildcards.run)
+    return [] if run.start is None else checkpoint_of(run.start)
+
+
+def zero_shot_checkpoint(wildcards):
+    """Checkpoint that a run has before any finetuning."""
+    return checkpoint_of(wildcards.run)
 
 
 def benchmark_index(wildcards):
@@ -247,7 +328,7 @@ def benchmark_index(wildcards):
 def benchmark_checkpoint(wildcards):
     """Checkpoint that is evaluated: finetuned for the benchmark, or pretrained (zero-shot)."""
     if CONFIG.benchmarks[wildcards.benchmark].finetune is None:
-        return expand(rules.pretrain_model.output.checkpoint, run=wildcards.run)
+        return zero_shot_checkpoint(wildcards)
     return expand(
         rules.finetune_model.output.checkpoint, run=wildcards.run, benchmark=wildcards.benchmark
     )
@@ -273,7 +354,11 @@ def report_histories(wildcards):
     """Training histories of all runs that the report shows, and of those that they start from."""
     pairs = row_pairs(*CONFIG.targets)
     runs = [name for run, _ in pairs for name in reversed(CONFIG.lineage(run))]
-    pretrained = [f"results/pretrained/{run}/history.csv" for run in runs]
+    pretrained = [
+        f"results/pretrained/{run}/history.csv"
+        for run in runs
+        if CONFIG.runs[run].pretrain_dataset is not None
+    ]
     finetuned = [
         f"results/finetuned/{run}/{benchmark}/history.csv"
         for run, benchmark in pairs
@@ -282,16 +367,16 @@ def report_histories(wildcards):
     return list(dict.fromkeys(pretrained + finetuned))
 
 
+def report_pairs(*tables):
+    """Pairs of run and benchmark that the report shows, the one shown in detail among them."""
+    pairs = [*row_pairs(*tables), (CONFIG.showcase.run, CONFIG.showcase.benchmark)]
+    return list(dict.fromkeys(pairs))
+
+
 def report_scores(wildcards):
-    """Score files of all lines that the report shows, the one shown in detail among them."""
-    pairs = [*row_pairs(*CONFIG.targets), (CONFIG.showcase.run, CONFIG.showcase.benchmark)]
-    return [f"results/scores/{run}/{name}.json" for run, name in dict.fromkeys(pairs)]
+    """Score files of all lines that the report shows."""
+    return [f"results/scores/{run}/{name}.json" for run, name in report_pairs(*CONFIG.targets)]
 
 
-def showcase_folder(kind):
-    """Input function: a file of the data set that the report shows in detail."""
-
-    def file(wildcards):
-        return expand(kind, dataset=CONFIG.benchmarks[CONFIG.showcase.benchmark].dataset)
-
-    return file
+REPORTED_DATASETS = list(dict.fromkeys(use.dataset for use in clip_uses(CONFIG)))
+"""Data sets that the lines of the report use, of whose clips it gives account."""

@@ -6,6 +6,7 @@ rule embed_benchmark:
     input:
         checkpoint=benchmark_checkpoint,
         index=benchmark_index,
+        made=clips_made,
     output:
         embeddings="results/embeddings/{run}/{benchmark}.safetensors",
     log:
@@ -20,7 +21,9 @@ rule embed_benchmark:
         runtime=240,
         gpu=1,
     params:
-        settings=settings("inputs", "embedding", "protocol", "ranked_dataset", "trained_splits"),
+        settings=settings(
+            "inputs", "embedding", "protocol", "ranked_dataset", "trained_splits", "lineage"
+        ),
         version=stage_version("embed_benchmark"),
     message:
         "Embedding {wildcards.benchmark} by {wildcards.run}"
@@ -32,6 +35,7 @@ rule score_retrieval:
     """Rank a benchmark's clips and texts by each score of the run: recalls in both directions."""
     input:
         embeddings=rules.embed_benchmark.output.embeddings,
+        made=clips_made,
     output:
         scores="results/scores/{run}/{benchmark}.json",
     log:

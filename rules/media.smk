@@ -7,7 +7,7 @@ rule probe_media:
     A changed, added or removed media file changes the parameter `media` of its chunk.
     """
     input:
-        clips=rules.make_clips.output.clips,
+        clips=clips_of_chunk,
         archives=received_archives,
         fetched=fetched_clips,
     output:
@@ -27,6 +27,7 @@ rule probe_media:
         version=stage_version("probe_media"),
         folder=media_folder,
         chunks=chunk_count,
+        memory=media_memory,
         media=media_of_chunk,
     message:
         "Probing {wildcards.dataset}, chunk {wildcards.chunk}"
@@ -38,8 +39,9 @@ rule extract_clips:
     """Decode each clip of a chunk once, by one ffmpeg process: frames and sound."""
     input:
         probed=rules.probe_media.output.table,
+        made=clips_made,
     output:
-        archive=temp("results/extracted/{dataset}/{chunk}.tar"),
+        archive=unless_perceived("results/extracted/{dataset}/{chunk}.tar"),
         table="results/extracted/{dataset}/{chunk}.parquet",
     log:
         "logs/extract_clips/{dataset}/{chunk}.log",
@@ -64,6 +66,7 @@ rule read_subtitles:
     """Take the subtitles of a chunk's clips from their annotations."""
     input:
         probed=rules.probe_media.output.table,
+        made=clips_made,
     output:
         table="results/subtitles/{dataset}/{chunk}.parquet",
     log:
@@ -85,12 +88,45 @@ rule read_subtitles:
         "../workflow/scripts/read_subtitles.py"
 
 
+rule recognize_speech:
+    """Hear subtitles in the extracted sound of a chunk's clips that are annotated with none.
+
+    It takes the place of read_subtitles where `subtitles.source` is speech.
+    """
+    input:
+        extracted=rules.extract_clips.output.archive,
+        extraction_table=rules.extract_clips.output.table,
+        model=SPEECH_MODEL,
+        made=clips_made,
+    output:
+        table="results/speech/{dataset}/{chunk}.parquet",
+    log:
+        "logs/recognize_speech/{dataset}/{chunk}.log",
+    benchmark:
+        "benchmarks/recognize_speech/{dataset}/{chunk}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 4
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=settings("speech"),
+        version=stage_version("recognize_speech"),
+    message:
+        "Hearing {wildcards.dataset}, chunk {wildcards.chunk}"
+    script:
+        "../workflow/scripts/recognize_speech.py"
+
+
 rule read_depth:
     """Take the depth maps that stand beside a chunk's media files."""
     input:
         probed=rules.probe_media.output.table,
+        made=clips_made,
     output:
-        archive=temp("results/depth/{dataset}/{chunk}.tar"),
+        archive=unless_perceived("results/depth/{dataset}/{chunk}.tar"),
         table="results/depth/{dataset}/{chunk}.parquet",
     log:
         "logs/read_depth/{dataset}/{chunk}.log",
@@ -109,3 +145,36 @@ rule read_depth:
         "Reading depth of {wildcards.dataset}, chunk {wildcards.chunk}"
     script:
         "../workflow/scripts/read_depth.py"
+
+
+rule estimate_depth:
+    """Estimate depth in the extracted frames of a chunk's clips.
+
+    It takes the place of read_depth where `depth.source` is estimate.
+    """
+    input:
+        extracted=rules.extract_clips.output.archive,
+        extraction_table=rules.extract_clips.output.table,
+        model=DEPTH_MODEL,
+        made=clips_made,
+    output:
+        archive=unless_perceived("results/estimated_depth/{dataset}/{chunk}.tar"),
+        table="results/estimated_depth/{dataset}/{chunk}.parquet",
+    log:
+        "logs/estimate_depth/{dataset}/{chunk}.log",
+    benchmark:
+        "benchmarks/estimate_depth/{dataset}/{chunk}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 4
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=settings("estimate"),
+        version=stage_version("estimate_depth"),
+    message:
+        "Estimating depth of {wildcards.dataset}, chunk {wildcards.chunk}"
+    script:
+        "../workflow/scripts/estimate_depth.py"

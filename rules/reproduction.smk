@@ -5,6 +5,7 @@ rule make_table:
     """Make one table as CSV, Markdown and LaTeX."""
     input:
         scores=table_scores,
+        made=clips_made,
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -45,14 +46,16 @@ rule make_report:
             run=CONFIG.showcase.run,
             benchmark=CONFIG.showcase.benchmark,
         ),
-        index=showcase_folder(rules.index_shards.output.index),
-        manifest=showcase_folder(rules.index_shards.output.manifest),
+        indexes=expand(rules.index_shards.output.index, dataset=REPORTED_DATASETS),
+        manifests=expand(rules.index_shards.output.manifest, dataset=REPORTED_DATASETS),
+        made=clips_made,
     output:
         html=report(
             "results/report/index.html",
             caption="../workflow/report/report.rst",
             category="Report",
         ),
+        account="results/report/account.csv",
     log:
         "logs/make_report.log",
     benchmark:
@@ -65,7 +68,7 @@ rule make_report:
         mem_mb=4000,
         runtime=10,
     params:
-        settings=settings("report", "tables", "showcase"),
+        settings=settings("report", "tables", "showcase", "uses"),
         version=stage_version("make_report"),
     message:
         "Making the report"

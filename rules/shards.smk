@@ -2,15 +2,18 @@
 
 
 rule pack_shards:
-    """Join what a chunk's clips have into one WebDataset tar with its index."""
+    """Join what a chunk's clips have into WebDataset tars, and an index that lists them.
+
+    The tars stand beside the index; how many there are is known only when they are packed.
+    """
     input:
         extracted=rules.extract_clips.output.archive,
         extraction_table=rules.extract_clips.output.table,
-        subtitles=rules.read_subtitles.output.table,
-        depth=rules.read_depth.output.archive,
-        depth_table=rules.read_depth.output.table,
+        subtitles=subtitle_table,
+        depth=depth_archive,
+        depth_table=depth_table,
+        made=clips_made,
     output:
-        shard="results/shards/{dataset}/{chunk}.tar",
         index="results/shards/{dataset}/{chunk}.parquet",
     log:
         "logs/pack_shards/{dataset}/{chunk}.log",
@@ -23,7 +26,7 @@ rule pack_shards:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings(),
+        settings=settings("packing"),
         version=stage_version("pack_shards"),
     message:
         "Packing {wildcards.dataset}, chunk {wildcards.chunk}"
@@ -32,10 +35,14 @@ rule pack_shards:
 
 
 rule index_shards:
-    """Join the indexes of a data set's shards: one row a clip, usable or not, with the reason."""
+    """Join the indexes of a data set's chunks: one row a clip, usable or not, with the reason.
+
+    Every shard is read and compared with the index of its chunk. One that was damaged is removed
+    with that index, and the job fails: the next start packs that chunk again.
+    """
     input:
         indexes=of_chunks(rules.pack_shards.output.index),
-        shards=of_chunks(rules.pack_shards.output.shard),
+        made=clips_made,
     output:
         index="results/shards/{dataset}/index.parquet",
         manifest="results/shards/{dataset}/manifest.json",
@@ -62,6 +69,7 @@ rule learn_vocabulary:
     """Learn the word pieces of a split's texts, for runs that name no vocabulary file."""
     input:
         index=rules.index_shards.output.index,
+        made=clips_made,
     output:
         pieces="results/vocabulary/{dataset}/{split}.txt",
     log:

@@ -81,8 +81,13 @@ rule place_annotation:
         "../workflow/scripts/place_annotation.py"
 
 
-rule make_clips:
-    """Read all annotation files of a data set into one table of clips."""
+checkpoint make_clips:
+    """Read all annotation files of a data set into one table of clips.
+
+    The part of each chunk stands beside the output, in results/clips/{dataset}, and is left as it
+    is where it stays the same. Which parts changed is known when this has run: it is a checkpoint,
+    after which Snakemake looks anew at what has to run.
+    """
     input:
         annotations=annotation_files,
     output:
@@ -101,6 +106,8 @@ rule make_clips:
         settings=settings(),
         version=stage_version("make_clips"),
         splits=annotation_splits,
+        format_name=annotation_format,
+        chunks=chunk_count,
     message:
         "Reading the annotations of {wildcards.dataset}"
     script:
@@ -115,8 +122,8 @@ rule fetch_clips:
     only for clips whose state is transient.
     """
     input:
-        clips=rules.make_clips.output.clips,
-        annotations=annotation_files,
+        clips=clips_of_chunk,
+        annotations=annotations_with_places,
     output:
         table="results/fetched/{dataset}/{chunk}.parquet",
     log:
@@ -133,7 +140,6 @@ rule fetch_clips:
         settings=clip_settings,
         version=stage_version("fetch_clips"),
         folder=media_folder,
-        chunks=chunk_count,
         retries=retries_of_chunk,
     message:
         "Fetching clips of {wildcards.dataset}, chunk {wildcards.chunk}"

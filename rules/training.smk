@@ -1,8 +1,34 @@
-"""Pretraining and finetuning."""
+"""Weights of others, pretraining and finetuning."""
+
+
+rule import_weights:
+    """Put the weight files that a run starts from into its model, as a checkpoint of ours."""
+    input:
+        files=weight_files,
+    output:
+        checkpoint="results/imported/{run}/last.safetensors",
+        description="results/imported/{run}/last.json",
+    log:
+        "logs/import_weights/{run}.log",
+    benchmark:
+        "benchmarks/import_weights/{run}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=30,
+    params:
+        settings=settings("seed", "model", "inputs", "weights"),
+        version=stage_version("import_weights"),
+    message:
+        "Importing the weights of {wildcards.run}"
+    script:
+        "../workflow/scripts/import_weights.py"
 
 
 rule pretrain_model:
-    """Pretrain one run, from random weights or those of another run, to its last checkpoint.
+    """Pretrain one run, from random weights, another run or files, to its last checkpoint.
 
     The job may be killed and started again: it goes on from the newest partial checkpoint
     beside its output, if that was made with the same settings.
@@ -11,6 +37,7 @@ rule pretrain_model:
         index=pretraining_index,
         vocabulary=vocabulary_file,
         start=pretraining_start,
+        made=clips_made,
     output:
         checkpoint="results/pretrained/{run}/last.safetensors",
         description="results/pretrained/{run}/last.json",
@@ -26,9 +53,14 @@ rule pretrain_model:
     resources:
         mem_mb=64000,
         runtime=1440,
-        gpu=1,
+        gpu=1,  # one process each, of all nodes together; 0: the CPU
+        processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
+        micro_batch=0,  # clips whose graph is held at once; 0: all
+        checkpoint_activations=0,  # 1: less memory, a third more time
+        compile=0,  # 1: torch.compile
+        shard_model=0,  # 1: the vision tower in shares, one a process
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "pretrain"),
         version=stage_version("pretrain_model"),
@@ -39,10 +71,11 @@ rule pretrain_model:
 
 
 rule finetune_model:
-    """Finetune one run for one benchmark, from its pretrained checkpoint."""
+    """Finetune one run for one benchmark, from its pretrained or imported checkpoint."""
     input:
         index=benchmark_index,
-        start=rules.pretrain_model.output.checkpoint,
+        start=zero_shot_checkpoint,
+        made=clips_made,
     output:
         checkpoint="results/finetuned/{run}/{benchmark}/last.safetensors",
         description="results/finetuned/{run}/{benchmark}/last.json",
@@ -58,9 +91,14 @@ rule finetune_model:
     resources:
         mem_mb=64000,
         runtime=1440,
-        gpu=1,
+        gpu=1,  # one process each, of all nodes together; 0: the CPU
+        processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
+        micro_batch=0,  # clips whose graph is held at once; 0: all
+        checkpoint_activations=0,  # 1: less memory, a third more time
+        compile=0,  # 1: torch.compile
+        shard_model=0,  # 1: the vision tower in shares, one a process
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "finetune"),
         version=stage_version("finetune_model"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
 from gram.config.fetch import FetchConfig
@@ -11,14 +11,64 @@ COMBINATIONS = 625
 """Clips that a generated data set can have: five values of each of four factors."""
 
 
+FormatName = Literal[
+    "own",
+    "activitynet",
+    "audiocaps",
+    "clotho",
+    "didemo",
+    "flickr30k",
+    "lsmdc",
+    "mscoco",
+    "msrvtt",
+    "valor32k",
+    "vast",
+    "vatex",
+    "vggsound",
+    "youcook2",
+]
+"""Own clips, and the published data sets whose annotations can be read."""
+
+
+def _as_files(files: object) -> object:
+    """Take one file as a list of one."""
+    return (files,) if isinstance(files, str) else files
+
+
+Files = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_as_files),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": ["string", "array"],
+            "minLength": 1,
+            "minItems": 1,
+            "items": {"type": "string", "minLength": 1},
+        }
+    ),
+]
+"""One file, or several that belong together."""
+
+
 class FolderDataset(Section):
-    """A folder of media files and annotation files in the upstream JSON form or CSV."""
+    """A folder of media files and the annotation files of own clips or of a published data set."""
 
     kind: Literal["folder"]
     media: str = Field(description="Folder of the media files, searched with all subfolders.")
-    annotations: dict[Name, str] = Field(
+    format: FormatName = Field(
+        "own",
+        description=(
+            "Of which published data set the annotation files are, in its owners' form or in that "
+            "of the published code; own: of none, JSON or CSV of own clips."
+        ),
+    )
+    annotations: dict[Name, Files] = Field(
         min_length=1,
-        description="Annotation file (.json or .csv) of each split.",
+        description=(
+            "Annotation file of each split, or a list of those that make up the split, such as "
+            "captions and a list of ids."
+        ),
     )
     chunks: int = Field(
         1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
@@ -29,7 +79,7 @@ class FolderDataset(Section):
 
     @field_validator("annotations")
     @classmethod
-    def _in_order(cls, annotations: dict[str, str]) -> dict[str, str]:
+    def _in_order(cls, annotations: dict[str, Files]) -> dict[str, Files]:
         # The order in which someone wrote the splits down is no setting.
         return dict(sorted(annotations.items()))
 
@@ -85,6 +135,13 @@ class ExtractionConfig(PicturesConfig):
             "number of frames can hit. Below it the file is set aside as truncated."
         ),
     )
+    damaged: Literal["set_aside", "keep"] = Field(
+        "set_aside",
+        description=(
+            "What becomes of a clip in which ffmpeg finds damage. keep: it is decoded all the "
+            "same, with smeared frames; its errors are counted, and min_bins decides."
+        ),
+    )
     max_seconds: float = Field(
         600.0, gt=0, description="Audio beyond this is not kept, in seconds from the clip's start."
     )
@@ -95,7 +152,20 @@ class ExtractionConfig(PicturesConfig):
     )
 
 
-class ShardsConfig(Section):
+class PackingConfig(Section):
+    """How large a WebDataset tar becomes."""
+
+    target_mib: float = Field(
+        1024.0,
+        gt=0,
+        description=(
+            "Largest size of a shard, in MiB: a chunk that needs more becomes several. Only a clip "
+            "that is larger by itself makes a larger one."
+        ),
+    )
+
+
+class ShardsConfig(PackingConfig):
     """How extracted clips become WebDataset tars."""
 
     max_skipped: Fraction = Field(

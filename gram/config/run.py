@@ -1,123 +1,13 @@
-"""Settings of a run: model, inputs, loss, optimizer, training, evaluation."""
+"""Settings of a run: inputs, loss, evaluation, with those of its model and training."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gram.config.base import Fraction, Name, Section, merged
-from gram.config.presets import PRESETS, PresetName
+from gram.config.base import Fraction, Name, Section
+from gram.config.model import ModelConfig
+from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig
 from gram.types import Modality
-
-
-class VisionConfig(Section):
-    """EVA vision transformer (timm). Defaults: EVA-CLIP g/14, section 4 of the paper."""
-
-    patch: int = Field(14, ge=1, description="Side of a patch, in pixels.")
-    width: int = Field(1408, ge=8, description="Width of a token.")
-    depth: int = Field(40, ge=1, description="Number of blocks.")
-    heads: int = Field(16, ge=1, description="Attention heads.")
-    mlp_width: int = Field(6144, ge=8, description="Hidden width of a block's MLP.")
-    drop_path: Fraction = Field(0.4, description="Stochastic depth of the last block.")
-
-
-class AudioConfig(Section):
-    """BEATs over filter-bank patches. Defaults: the released BEATs."""
-
-    patch: int = Field(16, ge=1, description="Side of a patch, in spectrogram frames and mel bins.")
-    patch_width: int = Field(512, ge=8, description="Width of a patch before the transformer.")
-    width: int = Field(768, ge=8, description="Width of a token.")
-    depth: int = Field(12, ge=1, description="Number of layers.")
-    heads: int = Field(12, ge=1, description="Attention heads.")
-    mlp_width: int = Field(3072, ge=8, description="Hidden width of a layer's MLP.")
-    dropout: Fraction = Field(0.0, description="Dropout of hidden states and attention.")
-    layer_drop: Fraction = Field(
-        0.05, description="Probability that a layer is left out in training."
-    )
-    gradient_decay: float = Field(
-        0.6, gt=0, le=1, description="Factor of the gradient in front of every layer; 1: none."
-    )
-    position_kernel: int = Field(
-        128, ge=1, description="Tokens that the positional convolution reads."
-    )
-    position_groups: int = Field(16, ge=1, description="Groups of the positional convolution.")
-    buckets: int = Field(320, ge=4, description="Buckets of distances between tokens.")
-    max_distance: int = Field(
-        800, ge=2, description="Distance from which all share a bucket, in tokens."
-    )
-
-    @model_validator(mode="after")
-    def _buckets_hold_the_distances(self) -> "AudioConfig":
-        if self.max_distance <= self.buckets // 4:
-            raise ValueError(
-                f"model.audio.max_distance is {self.max_distance}, but a quarter of the "
-                f"{self.buckets} buckets holds one distance each; raise it above "
-                f"{self.buckets // 4}, or lower model.audio.buckets"
-            )
-        return self
-
-
-class TextConfig(Section):
-    """BERT for captions, subtitles and matching. Defaults: bert-base."""
-
-    width: int = Field(768, ge=8, description="Width of a token.")
-    depth: int = Field(12, ge=1, description="Number of blocks.")
-    heads: int = Field(12, ge=1, description="Attention heads.")
-    mlp_width: int = Field(3072, ge=8, description="Hidden width of a block's MLP.")
-    dropout: Fraction = Field(0.1, description="Dropout of hidden states and attention.")
-    positions: int = Field(
-        512, ge=4, description="Rows of the position table: the longest text, in word pieces."
-    )
-
-
-class ModelConfig(Section):
-    """Which modalities are aligned, by which encoders."""
-
-    preset: PresetName = Field(
-        "paper",
-        description="Sizes that the sections below start from: tiny, small or the paper's.",
-    )
-    modalities: tuple[Modality, ...] = Field(
-        (Modality.VIDEO, Modality.AUDIO, Modality.SUBTITLE),
-        min_length=1,
-        description="Modalities of the item; text, the anchor, is always there.",
-    )
-    embedding_width: int = Field(512, ge=2, description="Width of the shared space (paper: 512).")
-    vision: VisionConfig = VisionConfig()
-    audio: AudioConfig = AudioConfig()
-    text: TextConfig = TextConfig()
-    checkpoint_activations: bool = Field(
-        False,
-        description=(
-            "Compute the encoders' layers again in the backward pass instead of keeping their "
-            "activations: less memory, about a third more time."
-        ),
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _start_from_preset(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic's own type
-        if not isinstance(data, Mapping):
-            return data
-        preset = PRESETS.get(data.get("preset", "paper"))
-        return data if preset is None else merged(preset, data)
-
-    @field_validator("modalities")
-    @classmethod
-    def _in_order(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
-        return tuple(sorted(modalities, key=list(Modality).index))
-
-    @model_validator(mode="after")
-    def _modalities_are_of_the_item(self) -> "ModelConfig":
-        if Modality.TEXT in self.modalities:
-            raise ValueError(
-                "model.modalities names text; leave it out, the anchor is always there"
-            )
-        if len(set(self.modalities)) < len(self.modalities):
-            raise ValueError(f"model.modalities names one twice: {', '.join(self.modalities)}")
-        if len(self.modalities) + 1 > self.embedding_width:
-            raise ValueError("model.embedding_width is below the number of modalities")
-        return self
 
 
 class InputsConfig(Section):
@@ -146,6 +36,14 @@ class InputsConfig(Section):
     audio_clips: int = Field(1, ge=1, description="Audio clips of one item.")
     audio_mean: float = Field(15.41663, description="Mean that is taken off the filter bank.")
     audio_std: float = Field(6.55582, gt=0, description="The filter bank is divided by twice this.")
+    captions: Literal["random", "first", "all"] = Field(
+        "random",
+        description=(
+            "Which caption of a clip training takes in an epoch. random: one that is drawn; first: "
+            "always the first (as published); all: each, so that a clip is in as many items of the "
+            "epoch as it has captions."
+        ),
+    )
     caption_tokens: int = Field(40, ge=4, description="Longest caption, in word pieces.")
     subtitle_tokens: int = Field(70, ge=4, description="Longest subtitle, in word pieces.")
     vocabulary: str | None = Field(
@@ -209,81 +107,11 @@ class LossConfig(Section):
     )
 
 
-class OptimizerConfig(Section):
-    """AdamW and its schedule."""
-
-    preset: Literal["paper", "corrected"] = Field(
-        "paper",
-        description=(
-            "paper: AdamW and groups as published: what has bias or LayerNorm in its published "
-            "name is not decayed, all else is; corrected: AdamW of torch, without decay of norms, "
-            "biases, position tables, class tokens and the temperature."
-        ),
-    )
-    schedule: Literal["warmup_linear", "warmup_cosine"] = Field(
-        "warmup_linear",
-        description=(
-            "How the rate falls after the warm-up. warmup_cosine starts below the highest rate, "
-            "as published."
-        ),
-    )
-    new_parameters: tuple[str, ...] = Field(
-        (),
-        description=(
-            "Parts of names (published ones with preset paper) whose parameters learn with "
-            "new_learning_rate."
-        ),
-    )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
-    beta2: float = Field(0.98, ge=0, lt=1, description="Decay of the second moment.")
-    eps: float = Field(1e-6, gt=0, description="Added to the second moment's root.")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
-    warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises from 0.")
-    clip_norm: float | None = Field(
-        2.0, gt=0, description="Largest gradient norm; none: not clipped."
-    )
-
-
-class TrainingConfig(Section):
-    """One pass of training: on which split, how long, how fast."""
-
-    split: Name = Field("train", description="Split that is trained on.")
-    steps: int | None = Field(None, ge=1, description="Optimizer steps; give these or epochs.")
-    epochs: float | None = Field(
-        None, gt=0, description="Passes over the split; give these or steps."
-    )
-    batch_size: int = Field(64, ge=2, description="Clips a step.")
-    learning_rate: float = Field(2e-5, gt=0, description="Highest learning rate.")
-    vision_learning_rate: float | None = Field(
-        None, gt=0, description="Highest rate of the vision tower; none: as the rest."
-    )
-    new_learning_rate: float | None = Field(
-        None, gt=0, description="Highest rate of optimizer.new_parameters; none: as the rest."
-    )
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "TrainingConfig":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give steps or epochs, one of them")
-        return self
-
-
 class EmbeddingConfig(Section):
     """How a benchmark is embedded."""
 
     batch_size: int = Field(64, ge=1, description="Clips a forward pass.")
     frames: int = Field(8, ge=1, description="Frames taken of each clip (paper, Table 5: 8).")
-
-
-ScoreName = Literal[
-    "volume",
-    "residual",
-    "cosine_video",
-    "cosine_audio",
-    "cosine_subtitle",
-    "cosine_depth",
-    "cosine_mean",
-]
 
 
 class EvaluationConfig(Section):
@@ -314,13 +142,23 @@ class RunConfig(Section):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     pretrain_dataset: Name | None = Field(
-        None, description="Data set of the pretraining; every run that a table names needs one."
+        None,
+        description=(
+            "Data set of the pretraining; a run that a table names needs one, or weights of others."
+        ),
     )
     start: Name | None = Field(
         None,
         description=(
             "Run whose pretrained weights and word pieces this run's pretraining starts from; what "
             "that model lacks starts at random. None: all of it does."
+        ),
+    )
+    weights: Name | None = Field(
+        None,
+        description=(
+            "Weight files of others, a name below weights, that this run starts from. A run "
+            "without pretrain_dataset is evaluated, and finetuned, as these files are."
         ),
     )
     pretrain: TrainingConfig = TrainingConfig(epochs=1)  # paper: one epoch
@@ -368,6 +206,11 @@ class RunConfig(Section):
             raise ValueError(
                 "loss.kind area needs two modalities beside text and inputs.missing drop; found "
                 f"{', '.join(modalities)} and {self.inputs.missing}; change these, or the kind"
+            )
+        if loss.kind == "area" and self.pretrain.modality_dropout > 0:
+            raise ValueError(
+                "loss.kind area needs all modalities of each clip, and pretrain.modality_dropout "
+                f"is {self.pretrain.modality_dropout}; set it to 0, or change the kind"
             )
         reads_them = loss.matching_weight > 0 and loss.matching_on == "video_audio"
         if reads_them and not {Modality.VIDEO, Modality.AUDIO} & set(modalities):

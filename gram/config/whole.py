@@ -14,7 +14,10 @@ from gram.config.data import (
     ShardsConfig,
     VocabularyConfig,
 )
-from gram.config.run import RunConfig, ScoreName, TrainingConfig
+from gram.config.perception import DepthConfig, SubtitlesConfig
+from gram.config.run import RunConfig
+from gram.config.training import ScoreName, TrainingConfig
+from gram.config.weights import WeightsConfig
 from gram.stages import STAGES
 from gram.types import ITEM_MODALITIES, Modality
 
@@ -90,8 +93,13 @@ class Config(Section):
     )
     datasets: dict[Name, Dataset] = Field(default_factory=dict)
     extraction: ExtractionConfig = ExtractionConfig()
+    subtitles: SubtitlesConfig = SubtitlesConfig()
+    depth: DepthConfig = DepthConfig()
     shards: ShardsConfig = ShardsConfig()
     vocabulary: VocabularyConfig = VocabularyConfig()
+    weights: dict[Name, WeightsConfig] = Field(
+        default_factory=dict, description="Weight files of others that runs start from."
+    )
     defaults: RunConfig = Field(RunConfig(), description="What every run starts from.")
     runs: dict[Name, RunConfig] = Field(
         default_factory=dict,
@@ -136,6 +144,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_origin(self) -> "Config":
+        for name, run in self.runs.items():
+            if run.weights is None:
+                continue
+            for key, value in (("start", run.start), ("inputs.vocabulary", run.inputs.vocabulary)):
+                if value is not None:
+                    raise ValueError(
+                        f"runs.{name} has weights {run.weights!r} and {key} {value!r} too; the "
+                        f"weights say what it starts from: set {key} to null, or drop them"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _starts_fit(self) -> "Config":
         for name in self.runs:
             for later, earlier in pairwise(self.lineage(name)):
@@ -147,10 +168,12 @@ class Config(Section):
         for where, row in self._lines():
             run = self.runs[row.run]
             for name in self.lineage(row.run):
-                if self.runs[name].pretrain_dataset is None:
+                one = self.runs[name]
+                if one.pretrain_dataset is None and one.weights is None:
                     raise ValueError(
                         f"runs.{name} has no pretrain_dataset; name one of: "
-                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}"
+                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}, or give the "
+                        "run weights of others"
                     )
             if row.score not in run.evaluation.scores:
                 raise ValueError(
@@ -158,6 +181,22 @@ class Config(Section):
                     f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
                     "add it there"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_chosen_on_what_is_ranked(self) -> "Config":
+        for where, dataset, training in self._trainings():
+            validation = training.validation
+            if validation is None or validation.split is None:
+                continue
+            for name, benchmark in self.benchmarks.items():
+                ranked = benchmark.protocol.split
+                if (benchmark.dataset, ranked) == (dataset, validation.split):
+                    raise ValueError(
+                        f"{where}.validation.split is {ranked!r} of {dataset}, which "
+                        f"benchmarks.{name} ranks: weights chosen on it would flatter the result; "
+                        "name another split, or hold clips of the training split out with held_out"
+                    )
         return self
 
     @property
@@ -174,6 +213,25 @@ class Config(Section):
                     raise ValueError(
                         f"runs.{name} is scored by {score!r} but has no modality {modality!r}; "
                         f"it has {', '.join(run.model.modalities)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _modalities_have_a_source(self) -> "Config":
+        """Check the runs that are made by default: of others, nothing is asked for yet."""
+        rows = [row for table in self.targets for row in self.tables[table].rows]
+        sources: dict[Modality, tuple[str, str]] = {
+            Modality.SUBTITLE: ("subtitles", self.subtitles.source),
+            Modality.DEPTH: ("depth", self.depth.source),
+        }
+        for name in dict.fromkeys(row.run for row in (*rows, self.showcase)):
+            for modality in self.runs[name].model.modalities:
+                section, source = sources.get(modality, ("", ""))
+                if source == "none":
+                    raise ValueError(
+                        f"runs.{name} has the modality {modality.value!r}, but {section}.source "
+                        "is 'none', so no clip would have it; take it out of model.modalities, or "
+                        "name a source"
                     )
         return self
 
@@ -200,9 +258,17 @@ class Config(Section):
         for run, run_config in self.runs.items():
             if run_config.start is not None:
                 found.append((f"runs.{run}.start", "run", run_config.start, runs))
+            if run_config.weights is not None:
+                found.append(
+                    (f"runs.{run}.weights", "weights", run_config.weights, set(self.weights))
+                )
             if run_config.pretrain_dataset is not None:
                 dataset, split = run_config.pretrain_dataset, run_config.pretrain.split
                 found += self._split_references(f"runs.{run}", dataset, split)
+        for where, dataset, training in self._trainings():
+            if training.validation is not None and training.validation.split is not None:
+                validated = training.validation.split
+                found += self._split_references(f"{where}.validation", dataset, validated)
         for benchmark, config in self.benchmarks.items():
             where = f"benchmarks.{benchmark}"
             found += self._split_references(where, config.dataset, config.protocol.split)
@@ -212,6 +278,20 @@ class Config(Section):
             found.append((where, "run", row.run, runs))
             found.append((where, "benchmark", row.benchmark, benchmarks))
         return found
+
+    def _trainings(self) -> list[tuple[str, str, TrainingConfig]]:
+        """List every training: where it stands, its data set, its settings."""
+        pretrained = [
+            (f"runs.{name}.pretrain", run.pretrain_dataset, run.pretrain)
+            for name, run in self.runs.items()
+            if run.pretrain_dataset is not None
+        ]
+        finetuned = [
+            (f"benchmarks.{name}.finetune", one.dataset, one.finetune)
+            for name, one in self.benchmarks.items()
+            if one.finetune is not None
+        ]
+        return [*pretrained, *finetuned]
 
     def _split_references(
         self, where: str, dataset: str, split: str

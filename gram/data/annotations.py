@@ -1,97 +1,146 @@
-"""Annotation files, in the upstream JSON form or CSV -> one table of clips.
+"""Annotation files of a data set, own or published -> one table of clips, with an account."""
 
-A record names one clip. Its keys, or the columns of a CSV file:
-
-- ``clip_id``, ``video_id`` or ``id``: the clip, any text or whole number;
-- ``desc``, ``caption`` or ``vast_cap``: its caption, or a list of captions;
-- ``subtitle``, ``label``: optional texts;
-- ``split``: needed where the settings name no split for the file; where they do, records of
-  another split are left out;
-- ``source_id``: name of the media file without its suffix, if it is not the clip's id;
-- ``start`` and ``end`` (or ``start_seconds``, ``end_seconds``): the part of the media file that is
-  the clip, in seconds or as HH:MM:SS.mmm;
-- ``clip_span``: the same as [start, end], but only in a record that has a ``source_id``. Without
-  one it says where the clip was cut from, and its media file is the clip already (VAST).
-
-In a CSV file several rows of one clip are its several captions. In JSON a repeated clip is an
-error.
-"""
-
-import csv
-import io
-import json
 import logging
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gram.data.tables import CLIPS, write_rows
+from gram.data.media_files import chunk_of
+from gram.data.readers import FORMATS
+from gram.data.readers.clip import Clip
+from gram.data.readers.files import read_file
+from gram.data.readers.own import read_own
+from gram.data.readers.reading import Reading, formats_of, read_published
+from gram.data.tables import CLIPS, Row, update_rows, write_rows
 
 log = logging.getLogger(__name__)
 
-ID_KEYS = ("clip_id", "video_id", "id")
-CAPTION_KEYS = ("desc", "caption", "vast_cap")
-"""The first key that a record has counts, as upstream does."""
-
-Record = Mapping[str, Any]
+OWN = "own"
+"""Format of own clips; the others are those of ``gram.data.readers.FORMATS``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Clip:
-    clip_id: str
-    source_id: str
+class SplitAccount:
+    """What was read of one split.
+
+    Attributes:
+        split: Its name.
+        clips: Number of its clips.
+        captions: Number of their captions.
+        subtitles: Number of clips with a subtitle that is not blank.
+        parts: Number of clips that are parts of longer files.
+        forms: What each file was read as; empty for own clips.
+        left_out: Number of clips, captions or ids that do not count, by the cause.
+    """
+
     split: str
-    start_seconds: float | None
-    end_seconds: float | None
-    captions: tuple[str, ...]
-    subtitle: str | None
-    label: str | None
+    clips: int
+    captions: int
+    subtitles: int
+    parts: int
+    forms: tuple[str, ...]
+    left_out: Mapping[str, int]
 
 
-def make_clips(annotations: Sequence[tuple[str | None, Path]], output: Path) -> None:
+def make_clips(
+    annotations: Sequence[tuple[str | None, Path]],
+    output: Path,
+    *,
+    format_name: str = OWN,
+    chunks: int = 0,
+) -> list[SplitAccount]:
     """Read annotation files and write the clips table.
 
+    With ``chunks`` its parts are written, too, as ``<output without suffix>/<chunk>.parquet``. A
+    part that stays the same keeps its file and its time, so that work on its clips need not be
+    done again. The table itself is written last.
+
     Args:
-        annotations: Split and file, in the order of the table. Where the split is None each
-            record carries its own, and a file may be empty as long as not all of them are.
+        annotations: Split and file, in the order of the table; the files of a published split may
+            be several. Where the split of own clips is None each record carries its own, and a
+            file may be empty as long as not all of them are.
         output: Parquet file with the columns of ``gram.data.tables.CLIPS``.
+        format_name: Of which data set they are; ``OWN``: of none that is published.
+        chunks: Number of parts, chosen by the clips' media files; 0: no part is written.
+
+    Returns:
+        The account of each split.
 
     Raises:
         ValueError: If a file is missing, empty or not of the form; if a record lacks its id, its
             caption or its split, or has one that cannot be used; if a clip id occurs twice.
     """
-    clips: list[_Clip] = []
-    origins: dict[str, list[Path]] = {}
-    for split, path in annotations:
-        found = _read_file(path, split)
-        clips += found
-        for clip in found:
-            origins.setdefault(clip.clip_id, []).append(path)
-    _check_unique(origins)
+    readings = _read_own(annotations) if format_name == OWN else _read(annotations, format_name)
+    clips = [clip for reading in readings for clip, _ in reading.clips]
     if not clips:
         files = ", ".join(str(path) for _, path in annotations) or "no file was given"
         raise ValueError(f"the annotations name no clip ({files}); add at least one record")
     rows = [{"key": f"{number:08d}", **vars(clip)} for number, clip in enumerate(clips)]
+    if chunks:
+        _write_parts(rows, output.with_suffix(""), chunks=chunks)
     write_rows(output, rows, schema=CLIPS)
-    _log_counts(clips)
+    accounts = _accounts(readings)
+    for account in accounts:
+        log.info("%s", describe(account))
+    return accounts
 
 
-def _log_counts(clips: Sequence[_Clip]) -> None:
-    splits = Counter(clip.split for clip in clips)
-    log.info(
-        "%d clips (%s), %d captions, %d with a subtitle, %d parts of longer files",
-        len(clips),
-        ", ".join(f"{split} {count}" for split, count in splits.items()),
-        sum(len(clip.captions) for clip in clips),
-        sum(bool(clip.subtitle and clip.subtitle.strip()) for clip in clips),
-        sum(clip.start_seconds is not None or clip.end_seconds is not None for clip in clips),
+def _write_parts(rows: Sequence[Row], folder: Path, *, chunks: int) -> None:
+    """Write the part of each chunk where it changed, and remove those of other divisions."""
+    parts: list[list[Row]] = [[] for _ in range(chunks)]
+    for row in rows:
+        parts[chunk_of(row["source_id"], chunks)].append(row)
+    paths = [folder / f"{number:04d}.parquet" for number in range(chunks)]
+    for path in set(folder.glob("*.parquet")) - set(paths):
+        path.unlink()
+    changed = [
+        update_rows(path, part, schema=CLIPS) for path, part in zip(paths, parts, strict=True)
+    ]
+    log.info("%d of %d chunks changed", sum(changed), chunks)
+
+
+def describe(account: SplitAccount) -> str:
+    """Say in one line what was read of a split."""
+    told = (
+        f"{account.split}: {account.clips} clips, {account.captions} captions, "
+        f"{account.subtitles} with a subtitle, {account.parts} parts of longer files"
+    )
+    if account.left_out:
+        causes = ", ".join(f"{count} {cause}" for cause, count in account.left_out.items())
+        told += f"; left out: {causes}"
+    return f"{told}; read {', '.join(account.forms)}" if account.forms else told
+
+
+def _accounts(readings: Sequence[Reading]) -> list[SplitAccount]:
+    """Count the clips of each split; several files of own clips may share one."""
+    splits = dict.fromkeys(clip.split for reading in readings for clip, _ in reading.clips)
+    return [_account(str(split), readings) for split in splits]
+
+
+def _account(split: str, readings: Sequence[Reading]) -> SplitAccount:
+    of_split = [one for one in readings if any(clip.split == split for clip, _ in one.clips)]
+    clips = [clip for one in of_split for clip, _ in one.clips if clip.split == split]
+    left_out = sum((Counter(one.left_out) for one in of_split), Counter())
+    return SplitAccount(
+        split=split,
+        clips=len(clips),
+        captions=sum(len(clip.captions) for clip in clips),
+        subtitles=sum(bool(clip.subtitle and clip.subtitle.strip()) for clip in clips),
+        parts=sum(_is_part(clip) for clip in clips),
+        forms=tuple(form for one in of_split for form in one.forms),
+        left_out=dict(left_out),
     )
 
 
-def _check_unique(origins: Mapping[str, Sequence[Path]]) -> None:
+def _is_part(clip: Clip) -> bool:
+    return clip.start_seconds is not None or clip.end_seconds is not None
+
+
+def _check_unique(clips: Sequence[tuple[Clip, Path]]) -> None:
+    origins: dict[str, list[Path]] = {}
+    for clip, path in clips:
+        origins.setdefault(clip.clip_id, []).append(path)
     repeated = {clip_id: paths for clip_id, paths in origins.items() if len(paths) > 1}
     if not repeated:
         return
@@ -106,264 +155,56 @@ def _check_unique(origins: Mapping[str, Sequence[Path]]) -> None:
     )
 
 
-# --- files -----------------------------------------------------------------------------------
+def _read(annotations: Sequence[tuple[str | None, Path]], format_name: str) -> list[Reading]:
+    files: dict[str, list[Path]] = {}
+    for split, path in annotations:
+        if split is None:
+            raise ValueError(f"{path} is given without a split; name the split that it is read for")
+        files.setdefault(split, []).append(Path(path))
+    readings = [read_published(format_name, paths, split) for split, paths in files.items()]
+    _check_unique([one for reading in readings for one in reading.clips])
+    return readings
 
 
-def _read_file(path: Path, split: str | None) -> list[_Clip]:
-    """Read the clips of one file; ``split`` names which of its records count."""
-    path = Path(path)
-    if not path.is_file():
-        setting = f"datasets.<name>.annotations.{split or '<split>'}"
-        raise ValueError(
-            f"the annotation file {path} is not there (looked for {path.absolute()}); put it "
-            f"there, or correct {setting}"
-        )
-    match path.suffix.lower():
-        case ".json":
-            clips = [_read_record(record, where, split) for where, record in _json_records(path)]
-        case ".csv":
-            rows = [_read_record(record, where, split) for where, record in _csv_records(path)]
-            clips = _join_captions(rows, path)
-        case suffix:
-            raise ValueError(
-                f"the annotation file {path} ends in {suffix or 'nothing'!r}, not in .json or .csv"
-            )
-    return clips if split is None else _of_split(clips, split, path)
+def _read_own(annotations: Sequence[tuple[str | None, Path]]) -> list[Reading]:
+    try:
+        readings = [_read_own_file(Path(path), split) for split, path in annotations]
+        _check_unique([one for reading in readings for one in reading.clips])
+    except ValueError as error:
+        if hint := _hint_of_format([Path(path) for _, path in annotations]):
+            raise ValueError(f"{error}. {hint}") from error
+        raise
+    return readings
 
 
-def _of_split(clips: list[_Clip], split: str, path: Path) -> list[_Clip]:
-    wanted = [clip for clip in clips if clip.split == split]
-    if not wanted:
-        counts = Counter(clip.split for clip in clips)
+def _hint_of_format(paths: Sequence[Path]) -> str:
+    """Say which data set a file seems to be of; nothing if it is of none."""
+    for path in paths:
+        try:
+            names = formats_of(read_file(path))
+        except ValueError:
+            continue  # it cannot be read at all, which is told already
+        if names:
+            title = FORMATS[names[0]].title
+            setting = "datasets.<name>.format, or --benchmark,"
+            return f"{path} looks like {title}: set {setting} to {names[0]}"
+    return ""
+
+
+def _read_own_file(path: Path, split: str | None) -> Reading:
+    """Read the clips of one file; the split says which of its records count."""
+    clips = read_own(path, split)
+    wanted = clips if split is None else [clip for clip in clips if clip.split == split]
+    if split is not None and not wanted:
+        counts = Counter(str(clip.split) for clip in clips)
         found = ", ".join(f"{name!r}: {count}" for name, count in counts.items()) or "no record"
         raise ValueError(
             f"{path} names no clip of the split {split!r} (found {found}); add records, or correct "
             f"datasets.<name>.annotations.{split}"
         )
-    if len(wanted) < len(clips):
-        log.info("%s: %d records of other splits left out", path, len(clips) - len(wanted))
-    return wanted
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not text in UTF-8 (byte {error.start} is "
-            f"{error.object[error.start]:#04x}); save it in UTF-8"
-        ) from error
-
-
-def _json_records(path: Path) -> Iterator[tuple[str, Record]]:
-    """Give each record of a JSON file with where it stands, for messages."""
-    text = _read_text(path)
-    form = 'a list of records like [{"video_id": "a", "desc": ["a dog barks"]}]'
-    if not text.strip():
-        raise ValueError(f"{path} is empty; expected {form}")
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}; "
-            f"expected {form}"
-        ) from error
-    if not isinstance(content, list):
-        keys = f" with the keys {_keys_of(content)}" if isinstance(content, dict) else ""
-        raise ValueError(
-            f"{path} holds one JSON {_json_type(content)}{keys} at line 1; expected {form}"
-        )
-    for number, record in enumerate(content, start=1):
-        where = f"record {number} of {path}"
-        if not isinstance(record, dict):
-            raise ValueError(f"{where} is a JSON {_json_type(record)}; expected {form}")
-        yield where, record
-
-
-def _json_type(value: object) -> str:
-    match value:
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case None:
-            return "null"
-        case list():
-            return "list"
-    return "object"
-
-
-def _csv_records(path: Path) -> Iterator[tuple[str, Record]]:
-    """Give each row of a CSV file, without its blank cells, with where it stands."""
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), restkey="", strict=True)
-    form = "first line: column names, among them video_id and caption"
-    try:
-        columns = reader.fieldnames or []
-        if not columns:
-            raise ValueError(f"{path} is empty; expected a CSV file, {form}")
-        if twice := sorted({name for name in columns if columns.count(name) > 1}):
-            raise ValueError(
-                f"{path} has the column {twice[0]!r} more than once; several captions of a clip "
-                "stand in rows of their own, each with the clip's id"
-            )
-        for keys in (ID_KEYS, CAPTION_KEYS):
-            if not set(keys) & set(columns):
-                raise ValueError(
-                    f"{path} has no column {' or '.join(keys)}; found {', '.join(columns)}; {form}"
-                )
-        for number, row in enumerate(reader, start=1):
-            where = f"row {number} (line {reader.line_num}) of {path}"
-            if "" in row:
-                raise ValueError(
-                    f"{where} has more cells than the {len(columns)} columns; put quotation marks "
-                    "around texts that contain a comma"
-                )
-            yield (
-                where,
-                {key: cell for key, cell in row.items() if cell is not None and cell.strip()},
-            )
-    except csv.Error as error:
-        raise ValueError(
-            f"{path} is not CSV: line {reader.reader.line_num}: {error}; {form}"
-        ) from error
-
-
-def _join_captions(rows: Sequence[_Clip], path: Path) -> list[_Clip]:
-    """Make one clip of all rows that name it, with the captions of all."""
-    clips: dict[str, _Clip] = {}
-    for row in rows:
-        known = clips.setdefault(row.clip_id, row)
-        if known is row:
-            continue
-        first, second = vars(known) | {"captions": None}, vars(row) | {"captions": None}
-        differing = [name for name in first if first[name] != second[name]]
-        if differing:
-            raise ValueError(
-                f"two rows of clip {row.clip_id!r} in {path} differ in {', '.join(differing)}; "
-                "rows of one clip are its captions and must agree in all else: make the ids unique"
-            )
-        clips[row.clip_id] = _Clip(**{**vars(known), "captions": known.captions + row.captions})
-    return list(clips.values())
-
-
-# --- records ---------------------------------------------------------------------------------
-
-
-def _read_record(record: Record, where: str, split: str | None) -> _Clip:
-    clip_id = _read_name(record, where, keys=ID_KEYS)
-    if clip_id is None:
-        raise ValueError(
-            f"{where} names no clip: it has no {' or '.join(ID_KEYS)} that is a text; its keys are "
-            f"{_keys_of(record)}; add one"
-        )
-    own_split = _read_name(record, where, keys=("split",))
-    if (own_split or split) is None:
-        raise ValueError(
-            f"{where} has no split; its keys are {_keys_of(record)}; add the key 'split', or name "
-            "the file's split in datasets.<name>.annotations"
-        )
-    start, end = _read_span(record, where)
-    return _Clip(
-        clip_id=clip_id,
-        source_id=_read_name(record, where, keys=("source_id",)) or clip_id,
-        split=own_split or split or "",
-        start_seconds=start,
-        end_seconds=end,
-        captions=_read_captions(record, where),
-        subtitle=_read_text_value(record, where, key="subtitle"),
-        label=_read_name(record, where, keys=("label",)),
+    others = len(clips) - len(wanted)
+    return Reading(
+        clips=tuple((clip, path) for clip in wanted),
+        forms=(),
+        left_out={"records of other splits": others} if others else {},
     )
-
-
-def _keys_of(record: Record) -> str:
-    return ", ".join(str(key) for key in record) or "none"
-
-
-def _read_name(record: Record, where: str, *, keys: Sequence[str]) -> str | None:
-    """Read the first of the keys that is there: a text that is not blank, or a whole number."""
-    for key in keys:
-        match record.get(key):
-            case bool():
-                raise ValueError(f"{where}: {key} is true or false; give a text")
-            case int(number):
-                return str(number)
-            case str(text) if text.strip():
-                return _encodable(text, where, key=key)
-    return None
-
-
-def _read_captions(record: Record, where: str) -> tuple[str, ...]:
-    for key in CAPTION_KEYS:
-        if record.get(key) is None:
-            continue
-        captions = record[key] if isinstance(record[key], list) else [record[key]]
-        for caption in captions:
-            if not isinstance(caption, str):
-                raise ValueError(
-                    f"{where}: {key} holds a {_json_type(caption)}; give a text or a list of texts"
-                )
-        if kept := tuple(_encodable(text, where, key=key) for text in captions if text.strip()):
-            return kept
-    raise ValueError(
-        f"{where} has no caption: no {' or '.join(CAPTION_KEYS)} that is not blank; its keys are "
-        f"{_keys_of(record)}; add one"
-    )
-
-
-def _read_text_value(record: Record, where: str, *, key: str) -> str | None:
-    value = record.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ValueError(f"{where}: {key} is a {_json_type(value)}; give a text")
-    return _encodable(value, where, key=key)
-
-
-def _encodable(text: str, where: str, *, key: str) -> str:
-    """Pass a text on if it can be written; JSON may hold halves of characters."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{where}: {key} holds half a character ({text[error.start]!a}) and cannot be written; "
-            "correct the text"
-        ) from error
-    return text
-
-
-def _read_span(record: Record, where: str) -> tuple[float | None, float | None]:
-    """Read which part of its media file the clip is."""
-    start = _read_seconds(record.get("start", record.get("start_seconds")), where)
-    end = _read_seconds(record.get("end", record.get("end_seconds")), where)
-    span = record.get("clip_span")
-    if span is not None and "source_id" in record:
-        if not isinstance(span, list) or len(span) != 2:
-            raise ValueError(f"{where}: clip_span is {span!r}; give [start, end] in seconds")
-        start, end = _read_seconds(span[0], where), _read_seconds(span[1], where)
-    if end is not None and end <= (start or 0.0):
-        raise ValueError(
-            f"{where}: the clip ends at {end:g} s and starts at {start or 0.0:g} s; the end must "
-            "come after the start"
-        )
-    return start, end
-
-
-def _read_seconds(value: object, where: str) -> float | None:
-    """Read a time: a number of seconds, or HH:MM:SS.mmm."""
-    if value is None:
-        return None
-    try:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError
-        seconds = 0.0
-        for part in str(value).split(":"):
-            seconds = 60 * seconds + float(part)
-        if not math.isfinite(seconds) or seconds < 0:
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"{where}: {value!r} is not a time; give seconds from 0 on, or HH:MM:SS.mmm"
-        ) from None
-    return seconds

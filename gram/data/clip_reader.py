@@ -6,12 +6,13 @@ C slices of sound, T spectrogram frames, M mel bins.
 
 import io
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import simplejpeg
 import soundfile
 import torch
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gram.config import InputsConfig
-from gram.data.tars import Member, read_member
+from gram.data.tars import MEMBERS, Member, read_member
 from gram.data.transforms import (
     SAMPLE_RATE_HZ,
     filter_bank,
@@ -42,7 +43,7 @@ class ClipReader:
 
     def __init__(
         self,
-        rows: pd.DataFrame,
+        rows: pa.Table,
         *,
         folder: Path,
         inputs: InputsConfig,
@@ -59,11 +60,11 @@ class ClipReader:
             cache_mib: Memory for what was decoded, in MiB; 0 keeps nothing.
         """
         self._folder, self._inputs, self._prepare = folder, inputs, prepare
-        self._clip_ids = rows["clip_id"].tolist()
-        self._shards = rows["shard"].tolist()
-        self._places = {kind: _places(rows, kind) for kind in ("jpgs", "flac", "depths")}
-        self._sizes = {kind: rows[f"{kind}_sizes"].tolist() for kind in COLORS}
-        self._num_samples = (rows["audio_seconds"].fillna(0) * SAMPLE_RATE_HZ).round().tolist()
+        self._clip_ids, self._shards = rows["clip_id"], rows["shard"]
+        self._places = {kind: _places(rows, kind) for kind in MEMBERS}
+        self._sizes = {kind: _Lists(rows[f"{kind}_sizes"]) for kind in COLORS}
+        seconds_n = rows["audio_seconds"].fill_null(0.0).to_numpy()
+        self._num_samples = (seconds_n * SAMPLE_RATE_HZ).round().astype(np.int64)
         self._cache = _Cache(cache_mib * 2**20)
 
     def num_pictures(self, row: int, kind: PictureKind) -> int:
@@ -84,7 +85,8 @@ class ClipReader:
         missing = [number for number, picture in held.items() if picture is None]
         if missing:
             content = self._read(row, kind)
-            decoded = _decode(content, self._sizes[kind][row], missing, colors=COLORS[kind])
+            with self._named(row, kind):
+                decoded = _decode(content, self._sizes[kind][row], missing, colors=COLORS[kind])
             prepared_fkhw = self._prepare(decoded)
             for number, picture in zip(missing, prepared_fkhw, strict=True):
                 held[number] = self._cache.put((row, kind, number), picture)
@@ -107,7 +109,8 @@ class ClipReader:
         if missing:
             content = self._read(row, "flac")
             for number in missing:
-                samples_n = self._samples(content, row, number)
+                with self._named(row, "flac"):
+                    samples_n = self._samples(content, row, number)
                 bank_tm = filter_bank(samples_n, self._inputs)
                 held[number] = self._cache.put((row, "flac", number), bank_tm)
         return torch.stack([bank for number in numbers if (bank := held[number]) is not None])
@@ -122,22 +125,59 @@ class ClipReader:
 
     def _read(self, row: int, kind: str) -> bytes:
         """Read a member of a clip and compare it with its checksum."""
-        member = Member(*(int(value) for value in self._places[kind][row]))
-        shard = self._folder / self._shards[row]
-        return read_member(shard, member, clip_id=self._clip_ids[row], kind=kind)
+        member = Member(*self._places[kind][row].tolist())
+        return read_member(self._shard(row), member, clip_id=self._clip_id(row), kind=kind)
+
+    @contextmanager
+    def _named(self, row: int, kind: str) -> Iterator[None]:
+        """Name clip and shard where a member is whole, but cannot be decoded."""
+        try:
+            yield
+        except (ValueError, soundfile.SoundFileError) as error:
+            raise ValueError(
+                f"clip {self._clip_id(row)!r}: its {kind} in the shard {self._shard(row)} are what "
+                f"was packed, but cannot be decoded ({error}); set the clip aside in its "
+                "annotations, or extract it again"
+            ) from error
+
+    def _shard(self, row: int) -> Path:
+        return self._folder / str(self._shards[row].as_py())
+
+    def _clip_id(self, row: int) -> str:
+        return str(self._clip_ids[row].as_py())
 
 
-def _places(rows: pd.DataFrame, kind: str) -> NDArray[np.int64]:
+class _Lists:
+    """A column of lists of whole numbers, read without making Python objects of all of it."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        lists = column.combine_chunks()
+        self._ends = lists.offsets.to_numpy()
+        self._values = lists.values.to_numpy()
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        """Give the list of a row; empty where it is null."""
+        numbers_n: NDArray[np.int32] = self._values[self._ends[row] : self._ends[row + 1]]
+        return numbers_n
+
+
+def _places(rows: pa.Table, kind: str) -> NDArray[np.int64]:
     """Give offset, size and CRC-32 of the members of a kind, shape (rows, 3); -1 where none is."""
-    names = [f"{kind}_offset", f"{kind}_size", f"{kind}_crc32"]
-    return rows[names].fillna(-1).to_numpy(np.int64)
+    names = (f"{kind}_offset", f"{kind}_size", f"{kind}_crc32")
+    return np.stack([rows[name].fill_null(-1).to_numpy() for name in names], axis=1)
 
 
-def _decode(content: bytes, sizes: Sequence[int], numbers: Sequence[int], *, colors: str) -> Tensor:
+def _decode(
+    content: bytes, sizes: NDArray[np.int32], numbers: Sequence[int], *, colors: str
+) -> Tensor:
     """Decode some of the JPEGs that stand one behind the other: uint8, shape (F, K, H, W)."""
-    ends = np.cumsum(sizes)
+    ends = np.cumsum(sizes, dtype=np.int64)
     jpegs = [content[ends[number] - sizes[number] : ends[number]] for number in numbers]
-    pictures_fhwk = np.stack([simplejpeg.decode_jpeg(jpeg, colors) for jpeg in jpegs])
+    height, width, _, _ = simplejpeg.decode_jpeg_header(jpegs[0])
+    channels = 1 if colors == "GRAY" else 3
+    pictures_fhwk = np.empty((len(jpegs), height, width, channels), np.uint8)
+    for jpeg, picture_hwk in zip(jpegs, pictures_fhwk, strict=True):
+        simplejpeg.decode_jpeg(jpeg, colors, buffer=picture_hwk)
     return torch.from_numpy(pictures_fhwk).permute(0, 3, 1, 2)
 
 

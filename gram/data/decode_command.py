@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg
 
 from gram.config import ExtractionConfig
-from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST
+from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
 
 SAMPLE_RATE_HZ = 16_000
 """Sample rate of the sound that is kept: what the audio encoders were trained on."""
@@ -20,9 +20,12 @@ SAMPLE_RATE_HZ = 16_000
 TIMES_FILE, KEPT_TIMES_FILE, SOUND_FILE = "times.txt", "kept.txt", "sound.s16"
 """Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""
 
-QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error", "-xerror")
-"""Any damage ends ffmpeg (``-xerror``): without, it reports success on files that are cut or have
-flipped bytes, and gives smeared frames."""
+_QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
+_STRICT = ("-xerror",)
+"""Any damage ends ffmpeg: without, it reports success on files that are cut or have flipped bytes,
+and gives smeared frames."""
+_PATIENT = ("-max_error_rate", "1")
+"""No damage ends ffmpeg: without, it would give up a file whose sound alone is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ class ClipSource:
 
 
 def decode_command(
-    source: ClipSource, settings: ExtractionConfig, *, program: Path
+    source: ClipSource, settings: ExtractionConfig, *, program: Path, is_strict: bool = True
 ) -> list[str | Path]:
     """Build the call: pictures in PPM form to standard output, sound and times to files.
 
@@ -60,6 +63,7 @@ def decode_command(
         source: What is decoded.
         settings: What is kept.
         program: The ffmpeg program. It runs in the folder that gets the files.
+        is_strict: Whether damage ends it.
     """
     stream = _open(source)
     frames = ffmpeg.output(
@@ -84,7 +88,8 @@ def decode_command(
         )
         outputs.append(sound)
     arguments: list[str] = ffmpeg.get_args(ffmpeg.merge_outputs(*outputs))
-    return [program, *QUIET, "-filter_complex_threads", "1", *arguments]
+    manner = _STRICT if is_strict else _PATIENT
+    return [program, *_QUIET, *manner, "-filter_complex_threads", "1", *arguments]
 
 
 def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str | Path]:
@@ -94,7 +99,7 @@ def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str
     """
     output = ffmpeg.output(_open(source)[str(stream)], "-", format="null", threads=1)
     arguments: list[str] = ffmpeg.get_args(output)
-    return [program, *QUIET, *arguments]
+    return [program, *_QUIET, *_STRICT, *arguments]
 
 
 def _open(source: ClipSource) -> ffmpeg.nodes.Stream:
@@ -106,6 +111,7 @@ def _open(source: ClipSource) -> ffmpeg.nodes.Stream:
         format_whitelist=FORMAT_WHITELIST,
         protocol_whitelist=PROTOCOL_WHITELIST,
         threads=1,
+        max_pixels=MAX_PIXELS,
         **{"reinit_filter:v": 0},  # a change of size would start the choice anew; it is stretched
         **part,
     )
@@ -122,11 +128,11 @@ def _choose_frames(
     wide, high = "iw*sar", "ih"
     scale = f"min(1,{settings.short_side}/min({wide},{high}))"
     return (
-        # The filter prints only frames that carry a note.
+        # The filter prints only frames that carry the note, and no notes of the file's own.
         stream.filter("metadata", mode="add", key="gram", value="1")
-        .filter("metadata", mode="print", file=TIMES_FILE)
+        .filter("metadata", mode="print", key="gram", file=TIMES_FILE)
         .filter("select", f"if(isnan(prev_t),1,gt({bins[0]},{bins[1]}))")
-        .filter("metadata", mode="print", file=KEPT_TIMES_FILE)
+        .filter("metadata", mode="print", key="gram", file=KEPT_TIMES_FILE)
         .filter(
             "scale",
             w=f"2*max(1,round({wide}*{scale}/2))",

@@ -16,7 +16,7 @@ from gram.data.decode import Decoded, decode_clip
 from gram.data.decode_command import ClipSource
 from gram.data.ffmpeg import ffmpeg_version, find_ffmpeg
 from gram.data.status import DecidingStage, Status
-from gram.data.tables import EXTRACTION, Row, read_rows, write_rows
+from gram.data.tables import EXTRACTION, Row, printable, read_rows, write_rows
 from gram.data.tars import add_member, open_archive
 from gram.files import atomic_path
 from gram.progress import track
@@ -31,6 +31,12 @@ FACTS = (
     "audio_codec", "sample_rate_hz", "channels",
 )  # fmt: skip
 """What the record of a clip says of its media file."""
+
+MEASURED = (
+    "bins_hit", "decoded_frames", "black_share", "audio_seconds", "loudness_dbfs", "silent_share",
+    "decode_errors",
+)  # fmt: skip
+"""What is measured of a clip: columns of the table, attributes of ``Decoded``."""
 
 
 def extract_chunk(
@@ -73,13 +79,20 @@ def extract_chunk(
 
 
 def _log_counts(rows: Sequence[Row]) -> None:
+    usable = [row for row in rows if row["status"] == Status.OK]
     counts = Counter(f"{row['status']} ({row['stage']})" for row in rows if row["stage"])
     log.info(
         "%d of %d clips extracted, %d with sound%s",
-        sum(row["status"] == Status.OK for row in rows),
+        len(usable),
         len(rows),
-        sum(row["status"] == Status.OK and row["has_audio"] for row in rows),
+        sum(row["has_audio"] for row in usable),
         "".join(f", {count} {state}" for state, count in sorted(counts.items())),
+    )
+    log.info(
+        "of those, %d are silent, %d are black throughout, %d were kept though damaged",
+        sum(row["silent_share"] == 1 for row in usable),
+        sum(row["black_share"] == 1 for row in usable),
+        sum(row["decode_errors"] > 0 for row in usable),
     )
     for row in rows:
         if row["stage"] == DecidingStage.EXTRACT:
@@ -100,12 +113,12 @@ def _decode_row(row: Row, *, settings: ExtractionConfig, program: Path) -> Decod
 
 def _update(row: Row, clip: Decoded) -> None:
     """Write into a clip's row what became of it."""
-    row["status"], row["reason"] = clip.status, clip.reason
+    row["status"], row["reason"] = clip.status, printable(clip.reason) if clip.reason else None
     row["stage"] = None if clip.status is Status.OK else DecidingStage.EXTRACT
     if clip.status is Status.OK:
         row["has_audio"] = clip.flac is not None  # a track may be there and hold nothing
-        row["frames"], row["bins_hit"] = len(clip.jpegs), clip.bins_hit
-        row["audio_seconds"], row["decode_errors"] = clip.audio_seconds, clip.decode_errors
+        row["frames"] = len(clip.jpegs)
+        row |= {name: getattr(clip, name) for name in MEASURED}
 
 
 def _in_order(

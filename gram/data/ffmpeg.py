@@ -28,6 +28,9 @@ picture would pass for a video of one frame. Sound formats are here to be told a
 PROTOCOL_WHITELIST = "file"
 """Where a container may read from: no network, no pipe."""
 
+MAX_PIXELS = 2**26
+"""Pixels of the largest picture that is decoded, 8192 x 8192: a decoder holds up to 17 of them."""
+
 MAX_LINES = 200
 """Lines of the program's messages that are kept; the newest ones."""
 

@@ -8,6 +8,7 @@ file that crashes or stalls them costs that file.
 import json
 import logging
 import math
+import stat
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from gram.data.ffmpeg import FORMAT_WHITELIST, PROTOCOL_WHITELIST
+from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
 from gram.data.status import Status
 
 READY = "ready"
@@ -42,6 +43,7 @@ class MediaFacts:
         width: Width as coded, in pixels.
         height: Height as coded, in pixels.
         frame_rate: Average frame rate, in Hz.
+        picture_start_seconds: How much later than the file its picture begins.
         audio_stream: Number of the stream that is the sound; None if there is none.
         audio_codec: Its codec.
         sample_rate_hz: Its sample rate.
@@ -58,6 +60,7 @@ class MediaFacts:
     width: int | None = None
     height: int | None = None
     frame_rate: float | None = None
+    picture_start_seconds: float | None = None
     audio_stream: int | None = None
     audio_codec: str | None = None
     sample_rate_hz: int | None = None
@@ -67,10 +70,13 @@ class MediaFacts:
 def read_facts(path: Path) -> MediaFacts:
     """Read the facts of one file. A file that cannot be read is a fact, not an exception."""
     try:
-        if path.stat().st_size == 0:
-            return MediaFacts(status=Status.UNREADABLE, reason="is empty (0 bytes)")
+        state = path.stat()
     except OSError as error:
         return MediaFacts(status=Status.UNREADABLE, reason=f"cannot be opened: {error.strerror}")
+    if not stat.S_ISREG(state.st_mode):  # to open a pipe would wait for one who writes to it
+        return MediaFacts(status=Status.UNREADABLE, reason="is not a regular file")
+    if state.st_size == 0:
+        return MediaFacts(status=Status.UNREADABLE, reason="is empty (0 bytes)")
     options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": PROTOCOL_WHITELIST}
     try:
         # Non-UTF-8 titles are common and say nothing that is read here.
@@ -100,6 +106,10 @@ def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
     video = _choose_video(media)
     if video is None:
         return _facts_without_video(media)
+    if video.width * video.height > MAX_PIXELS:
+        reason = f"has pictures of {video.width} x {video.height} pixels, where {MAX_PIXELS} are "
+        reason += "the most that is decoded; make it smaller"
+        return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
     rate = video.average_rate or video.guessed_rate
     seconds = _picture_seconds(media, video)
     if seconds is None:
@@ -114,6 +124,7 @@ def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
         width=video.width,
         height=video.height,
         frame_rate=float(rate) if rate else None,
+        picture_start_seconds=_picture_start(media, video),
         **_sound_facts(media, video),
     )
 
@@ -174,16 +185,23 @@ def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
     """Give the length of the picture; read through the file only if no header tells it."""
     if video.duration and video.time_base:
         return float(video.duration * video.time_base)
-    if seconds := _clock_seconds(video.metadata.get("DURATION", "")):
-        return seconds
-    if media.duration and media.duration > 0:
-        late = 0.0
-        if video.start_time is not None and video.time_base and media.start_time is not None:
-            late = float(video.start_time * video.time_base) - media.start_time / av.time_base
-        seconds = media.duration / av.time_base - max(late, 0.0)
-        if seconds > 0:
-            return seconds
+    start, end = _picture_start(media, video), _clock_seconds(video.metadata.get("DURATION", ""))
+    if end is not None and "_STATISTICS_WRITING_APP" in video.metadata:
+        return end  # mkvmerge counts from the first frame
+    if "matroska" in media.format.name and media.start_time is not None:
+        start += media.start_time / av.time_base  # other writers count from the clock's zero
+    if end is None and media.duration:
+        end = media.duration / av.time_base
+    if end is not None and end > start:
+        return end - start
     return _demuxed_seconds(media, video)
+
+
+def _picture_start(media: InputContainer, video: VideoStream) -> float:
+    """Give how much later than the file its picture begins, in seconds; 0 if no header tells."""
+    if video.start_time is None or not video.time_base or media.start_time is None:
+        return 0.0
+    return max(float(video.start_time * video.time_base) - media.start_time / av.time_base, 0.0)
 
 
 def _clock_seconds(text: str) -> float | None:

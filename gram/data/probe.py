@@ -15,20 +15,45 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import gram
 from gram.data.media_facts import READY, MediaFacts
-from gram.data.media_files import chunk_of, list_media, stems_of, without_suffix
+from gram.data.media_files import (
+    MediaFolder,
+    chunk_of,
+    find_media,
+    list_media,
+    without_suffix,
+)
 from gram.data.status import DecidingStage, Status
-from gram.data.tables import PROBE, Row, read_rows, write_rows
+from gram.data.tables import PROBE, Row, printable, read_rows, write_rows
 from gram.progress import track
 
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 60.0
 """Wall-clock limit of reading one file's headers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of a media folder before it is looked at.
+
+    Attributes:
+        memory: File in which the names in the folder are remembered (``gram.data.listing``); None:
+            none are.
+        fetched: Table of what became of a chunk's files while they were fetched, with the columns
+            of ``gram.data.tables.FETCH``; None: they were not fetched one by one.
+    """
+
+    memory: Path | None = None
+    fetched: Path | None = None
+
+
+NOTHING = Known()
 
 
 def probe_chunk(
@@ -39,7 +64,7 @@ def probe_chunk(
     chunks: int,
     output: Path,
     workers: int,
-    fetched: Path | None = None,
+    known: Known = NOTHING,
 ) -> None:
     """Find and probe the media files of one chunk's clips.
 
@@ -51,33 +76,43 @@ def probe_chunk(
         output: Parquet file with the columns of ``gram.data.tables.PROBE``: the rows of this
             chunk, in the order of the clips table, usable or not.
         workers: Number of reading processes.
-        fetched: Table of what became of the chunk's files while they were fetched; None: they
-            were put there by hand.
+        known: What is known of the media folder.
 
     Raises:
         ValueError: If the media folder is absent, if it is empty without a table that says why, or
             if no reading process can be started.
     """
     rows = [row for row in read_rows(clips) if chunk_of(row["source_id"], chunks) == chunk]
-    failures = {} if fetched is None else _failures(fetched)
-    found = list_media(media) if fetched is None else stems_of(media)
-    wanted = {row["source_id"] for row in rows}
-    paths = [of_stem[0] for stem, of_stem in found.items() if stem in wanted and len(of_stem) == 1]
+    failures = {} if known.fetched is None else _failures(known.fetched)
+    find = list_media if known.fetched is None else find_media
+    found = find(media, memory=known.memory)
+    for name, reason in found.unreadable.items():
+        log.warning("the folder %s cannot be read: %s", media / name, reason)
+    files = {row["source_id"]: found.named(row["source_id"]) for row in rows}
+    paths = [path for of_id in files.values() for path in of_id]
     facts = dict(zip(paths, _probe_files(paths, workers=workers, chunk=chunk), strict=True))
     for row in rows:
-        of_stem = found.get(row["source_id"], ())
-        if len(of_stem) == 1:
-            row.update(_columns(row, of_stem[0], facts[of_stem[0]]))
+        source_id = row["source_id"]
+        path = _choose(files[source_id], facts)
+        if path is not None:
+            row.update(_columns(row, path, facts[path]))
+        elif source_id in failures and not files[source_id]:
+            row.update(failures[source_id])
         else:
-            row.update(
-                failures.get(row["source_id"])
-                or _columns_without_file(row["source_id"], found, media=media)
-            )
+            row.update(_columns_without_file(source_id, found))
+        row["reason"] = printable(row["reason"]) if row["reason"] else None
     write_rows(output, rows, schema=PROBE)
     counts = Counter(row["status"] for row in rows)
     log.info(
         "chunk %d: %d clips, %s", chunk, len(rows), ", ".join(f"{n} {s}" for s, n in counts.items())
     )
+
+
+def _choose(paths: Sequence[Path], facts: Mapping[Path, MediaFacts]) -> Path | None:
+    """Choose among the files of one name: the only one, or the only one that can be used."""
+    usable = [path for path in paths if facts[path].status is Status.OK]
+    candidates = usable if len(paths) > 1 else paths
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _probe_files(paths: Sequence[Path], *, workers: int, chunk: int) -> Iterator[MediaFacts]:
@@ -100,20 +135,25 @@ def _failures(fetched: Path) -> dict[str, Row]:
     }
 
 
-def _columns_without_file(
-    source_id: str, found: Mapping[str, Sequence[Path]], *, media: Path
-) -> Row:
+def _columns_without_file(source_id: str, found: MediaFolder) -> Row:
     """Give the columns of a clip whose id names no media file, or several."""
-    row: Row = {"status": Status.NOT_FOUND, "stage": DecidingStage.PROBE}
-    if same := found.get(source_id):
-        names = " and ".join(str(path.relative_to(media)) for path in same)
+    row: Row = {"stage": DecidingStage.PROBE}
+    if same := found.named(source_id):
+        names = " and ".join(str(path.relative_to(found.folder)) for path in same)
         reason = f"{len(same)} media files are named {source_id!r}: {names}; rename or remove"
         return row | {"status": Status.DUPLICATE, "reason": f"{reason} all but one"}
-    reason = f"no media file named {source_id!r} in {media}"
-    stem = without_suffix(source_id)
-    if stem is not None and stem in found:
-        reason += f", but {found[stem][0].name} is there; leave out the suffix in the annotation"
-    return row | {"reason": reason}
+    if folder := found.folder_named(source_id):
+        reason = f"{folder.name} is a folder, not a media file"
+        return row | {"status": Status.UNREADABLE, "reason": reason}
+    reason = f"no media file named {source_id!r} in {found.folder}"
+    if near := found.near(source_id):
+        has_suffix = without_suffix(source_id) == near.stem
+        remedy = "leave out the suffix" if has_suffix else "spell the id as the file is named"
+        reason += f", but {near.name} is there; {remedy} in the annotation"
+    if found.unreadable:
+        told = ", ".join(f"{name}: {why}" for name, why in sorted(found.unreadable.items())[:3])
+        reason += f"; {len(found.unreadable)} folders in it cannot be read ({told})"
+    return row | {"status": Status.NOT_FOUND, "reason": reason}
 
 
 def _columns(row: Row, path: Path, facts: MediaFacts) -> Row:
@@ -123,6 +163,9 @@ def _columns(row: Row, path: Path, facts: MediaFacts) -> Row:
     columns["has_audio"] = facts.audio_stream is not None
     if facts.status is Status.OK and facts.file_seconds is not None:
         columns |= _part(row, facts.file_seconds, is_cut=facts.is_cut)
+    if os.fsencode(path).decode(errors="replace") != str(path):
+        reason = "has a path that is not UTF-8, which no table can hold; rename it"
+        columns |= {"media": None, "status": Status.UNREADABLE, "reason": reason}
     if columns["status"] != Status.OK:
         columns["stage"] = DecidingStage.PROBE
         columns["reason"] = f"{path.name} {columns['reason']}"

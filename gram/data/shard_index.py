@@ -1,25 +1,27 @@
 """The index of shards: its columns, the join of all chunks' indexes, and what it counts.
 
 An index is a parquet file with one row a clip of the clips table, usable or not. That of a chunk
-also remembers size and digest of the shard that it was made with.
+also remembers sizes and digests of the shards that it was made with.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gram.data.manifest import ShardFacts
 from gram.data.status import Status
+from gram.data.subtitles import SUBTITLES
 from gram.data.tables import EXTRACTION, Row, write_rows
-from gram.files import sha256_of
+from gram.data.tars import MEMBERS
 from gram.types import ITEM_MODALITIES
 
-MEMBERS = ("jpgs", "flac", "depths")
-"""Kinds of members that the index locates: frames, sound, depth maps."""
+SUBTITLE_FACTS = tuple(name for name in SUBTITLES.names if name not in {"clip_id", "subtitle"})
+"""Columns of a table of subtitles that say where a subtitle is from, or why there is none."""
 
 INDEX = pa.schema(
     [
@@ -28,6 +30,7 @@ INDEX = pa.schema(
         ("has_video", pa.bool_()),  # this and has_audio say what the shard holds; never null
         ("has_depth", pa.bool_()),
         ("has_subtitle", pa.bool_()),
+        *((f"subtitle_{name}", SUBTITLES.field(name).type) for name in SUBTITLE_FACTS),
         ("depth_status", pa.string()),  # see gram.data.depth.DEPTH
         ("depth_reason", pa.string()),
         *(
@@ -47,46 +50,17 @@ WINDOW = 2**17
 FIRST_REASONS = 5
 """Reasons that are told of each way in which clips cannot be used."""
 
-_BYTES, _SHA256 = b"shard_bytes", b"shard_sha256"
+_SHARDS = b"shards"
 
 
-class ShardFacts(NamedTuple):
-    """What tells that a shard is the one that its index was made with."""
-
-    size: int
-    sha256: str
+def write_chunk_index(path: Path, rows: Sequence[Row], *, shards: Sequence[ShardFacts]) -> None:
+    """Write the index of one chunk, which remembers the facts of its shards."""
+    write_rows(path, rows, schema=INDEX.with_metadata({_SHARDS: json.dumps(shards)}))
 
 
-def facts_of(shard: Path) -> ShardFacts:
-    """Read size and digest of a shard."""
-    return ShardFacts(shard.stat().st_size, sha256_of(shard))
-
-
-def write_chunk_index(path: Path, rows: Sequence[Row], *, facts: ShardFacts) -> None:
-    """Write the index of one chunk, which remembers the facts of its shard."""
-    metadata = {_BYTES: str(facts.size), _SHA256: facts.sha256}
-    write_rows(path, rows, schema=INDEX.with_metadata(metadata))
-
-
-def check_shard(shard: Path, index: Path) -> ShardFacts:
-    """Give size and digest of a shard, once they are those that its index remembers.
-
-    Raises:
-        ValueError: If the shard is absent, cut, or not the one that the index was made with.
-    """
-    metadata = pq.read_schema(index).metadata
-    made = ShardFacts(int(metadata[_BYTES]), metadata[_SHA256].decode())
-    size = shard.stat().st_size if shard.is_file() else None
-    found = facts_of(shard) if size == made.size else None
-    if found == made:
-        return made
-    if size is None:
-        what = "is not there"
-    elif size != made.size:
-        what = f"has {size} bytes, it had {made.size} when it was packed"
-    else:
-        what = "has changed since it was packed, its SHA-256 is another one"
-    raise ValueError(f"{shard} {what}; delete {shard} and {index}, and run the workflow again")
+def shards_of_chunk(index: Path) -> list[ShardFacts]:
+    """Read which shards the index of a chunk was made with."""
+    return [ShardFacts(*entry) for entry in json.loads(pq.read_schema(index).metadata[_SHARDS])]
 
 
 def joined_rows(indexes: Sequence[Path]) -> Iterator[pa.Table]:
@@ -123,6 +97,7 @@ class Tally:
         self._states: Counter[tuple[str, str]] = Counter()
         self._reasons: dict[tuple[str, str], list[str]] = {}
         self._depth: Counter[str] = Counter()
+        self._subtitles: Counter[str] = Counter()
         self._versions: set[str] = set()
 
     def add(self, table: pa.Table) -> None:
@@ -137,7 +112,9 @@ class Tally:
             counts["usable"] += of_split.num_rows
             for name in ITEM_MODALITIES:
                 counts[name] += pc.sum(of_split[f"has_{name}"], min_count=0).as_py()
-        self._depth.update(usable["depth_status"].to_pylist())
+        self._depth.update(usable["depth_status"].drop_null().to_pylist())
+        for column in ("subtitle_source", "subtitle_reason"):
+            self._subtitles.update(usable[column].drop_null().to_pylist())
         self._versions.update(usable["ffmpeg_version"].drop_null().unique().to_pylist())
 
     def _add_unusable(self, table: pa.Table) -> None:
@@ -179,6 +156,7 @@ class Tally:
                 for (status, stage), count in self._ordered()
                 for reasons in [self._reasons[status, stage]]
             ],
+            "subtitles": dict(sorted(self._subtitles.items())),
             "depth": dict(sorted(self._depth.items())),
             "ffmpeg_versions": sorted(self._versions),
         }

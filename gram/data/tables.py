@@ -59,7 +59,8 @@ PROBE = pa.schema(
         ("video_codec", pa.string()),
         ("width", pa.int32()),  # as coded: before rotation and pixel shape
         ("height", pa.int32()),
-        ("frame_rate", pa.float64()),  # average, in Hz
+        ("frame_rate", pa.float64()),  # average, in Hz, as announced
+        ("picture_start_seconds", pa.float64()),  # from the file's start to the first frame
         ("has_audio", pa.bool_()),
         ("audio_codec", pa.string()),
         ("sample_rate_hz", pa.int32()),  # of the file; what is kept has 16,000
@@ -74,13 +75,26 @@ EXTRACTION = pa.schema(
     [
         *PROBE,
         ("frames", pa.int32()),  # kept
-        ("bins_hit", pa.int32()),
+        ("bins_hit", pa.int32()),  # time bins that a frame was found for; few: it was cut
+        ("decoded_frames", pa.int32()),  # all that the clip has; files announce wrong numbers
+        ("black_share", pa.float64()),  # of the kept frames, 0 to 1
         ("audio_seconds", pa.float64()),
-        ("decode_errors", pa.int32()),
+        ("loudness_dbfs", pa.float64()),  # RMS of the sound in dB, 0: full scale; null: no sound
+        ("silent_share", pa.float64()),  # of the sound's tenths of a second, 0 to 1; null likewise
+        ("decode_errors", pa.int32()),  # messages of ffmpeg about a clip that it decoded
         ("ffmpeg_version", pa.string()),
     ]
 )
-"""Columns of the extraction table."""
+"""Columns of the extraction table. What is measured is null where the status is not ok; see
+``gram.data.clip_statistics`` for what counts as black and as silent."""
+
+
+def printable(text: str) -> str:
+    r"""Write out what cannot stand in a table or a line of a log: ``"a\n"`` as ``"a\\n"``.
+
+    File names hold any bytes but two, line breaks and what is not UTF-8 among them.
+    """
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, schema: pa.Schema) -> None:
@@ -94,6 +108,31 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, schema: pa.Sche
     table = pa.Table.from_pylist(list(rows), schema=schema)
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
+
+
+def update_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, schema: pa.Schema) -> bool:
+    """Write a table unless the file holds it already, so that the file's time tells of a change.
+
+    Args:
+        path: Parquet file to write.
+        rows: Rows; a column that a row lacks is null.
+        schema: Columns to write.
+
+    Returns:
+        Whether it was written. A file that is damaged is.
+    """
+    if path.is_file() and _holds(path, pa.Table.from_pylist(list(rows), schema=schema)):
+        return False
+    write_rows(path, rows, schema=schema)
+    return True
+
+
+def _holds(path: Path, table: pa.Table) -> bool:
+    try:
+        with pq.ParquetFile(path) as file:
+            return bool(file.read().equals(table))
+    except (pa.ArrowException, OSError):
+        return False
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -1,12 +1,21 @@
 """Tar archives of clips: members named by key and kind, the same bytes for the same content."""
 
 import io
+import json
 import os
 import tarfile
 import zlib
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+MEMBERS = ("jpgs", "flac", "depths")
+"""Kinds of members that an index locates: frames, sound, depth maps."""
+
+
+def remedy(folder: Path) -> str:
+    """Say what has damaged shards of a folder made again."""
+    return f"run `gram shards verify {folder} --discard`, then the workflow again: it packs it anew"
 
 
 class Member(NamedTuple):
@@ -28,11 +37,16 @@ def open_archive(path: Path) -> tarfile.TarFile:
     return tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
 
 
+def describe_member(name: str, size: int) -> tarfile.TarInfo:
+    """Describe a member without time and owner, so that the same content gives the same bytes."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info
+
+
 def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> Member:
     """Add a member without time and owner, and say where its content stands."""
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(content), 0o644
-    tar.addfile(info, io.BytesIO(content))
+    tar.addfile(describe_member(name, len(content)), io.BytesIO(content))
     padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     return Member(tar.offset - padded, len(content), zlib.crc32(content))
 
@@ -67,7 +81,7 @@ def read_member(shard: Path, member: Member, *, clip_id: str, kind: str) -> byte
 
 
 def _damage(shard: Path, clip_id: str, what: str) -> str:
-    return f"clip {clip_id!r}: the shard {shard} {what}; delete {shard} and run the workflow again"
+    return f"clip {clip_id!r}: the shard {shard} {what}; {remedy(shard.parent)}"
 
 
 class Archive:
@@ -120,3 +134,17 @@ class Archive:
                 "delete both and run the workflow again"
             )
         return content
+
+    def need_record(self, key: str, clip_id: str) -> dict[str, Any]:
+        """Give the JSON record of a clip, once it is this clip's.
+
+        Raises:
+            ValueError: If there is none, or it is another clip's.
+        """
+        record: dict[str, Any] = json.loads(self.need(f"{key}.json"))
+        if record["clip_id"] != clip_id:
+            raise ValueError(
+                f"{self.path} has the clip {record['clip_id']!r} as {key}, its table has "
+                f"{clip_id!r}; delete both and run the workflow again"
+            )
+        return record

@@ -31,6 +31,10 @@ class AudioEncoder(nn.Module):
         """Compute each layer again in the backward pass instead of keeping its activations."""
         self.beats.encoder.is_checkpointed = True
 
+    def compile_layers(self) -> None:
+        """Compile the network with torch.compile, when it is first called."""
+        self.beats.compile()
+
     def forward(self, audio_bctm: Tensor) -> Encoded:
         """Encode filter banks: normalized, float, shape (B, C, T, M).
 

@@ -66,6 +66,10 @@ class TextEncoder(nn.Module):
         """Compute each layer again in the backward pass instead of keeping its activations."""
         self.bert.activation_checkpointing_enable({"use_reentrant": False})
 
+    def compile_layers(self) -> None:
+        """Compile the network with torch.compile, when it is first called."""
+        self.bert.compile()
+
     def forward(self, texts: Tokens) -> Encoded:
         """Encode texts; a text's vector is its first token."""
         hidden_bld = self.read(texts.ids_bl, texts.mask_bl)

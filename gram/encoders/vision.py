@@ -59,6 +59,10 @@ class VisionEncoder(nn.Module):
         """Compute each block again in the backward pass instead of keeping its activations."""
         self.tower.set_grad_checkpointing()
 
+    def compile_layers(self) -> None:
+        """Compile the network with torch.compile, when it is first called."""
+        self.tower.compile()
+
     def forward(self, frames_bfchw: Tensor) -> Encoded:
         """Encode frames.
 

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
-from gram.data.loader import ClipDataset, evaluation_batches
+from gram.data.loader import evaluation_batches
 from gram.data.vocabulary import WordPieces
 from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
+from gram.evaluation.results import Origin
+from gram.files import sha256_of
 from gram.jobs import EmbedSettings
 from gram.model import GramModel
 from gram.progress import track
@@ -56,8 +59,8 @@ def embed_benchmark(
         missing=settings.inputs.missing,
     )
     pieces, rows = WordPieces(model.pieces), selection.rows
-    clip_ids = tuple(str(clip_id) for clip_id in rows["clip_id"])
-    queries, text_clip_q = _queries([list(row) for row in rows["captions"]], protocol.captions)
+    clip_ids = tuple(rows["clip_id"].to_pylist())
+    queries, text_clip_q = _queries(rows["captions"].to_pylist(), protocol.captions)
     items = _embed_items(model, rows, folder=index.parent, settings=settings, workers=workers)
     embeddings = BenchmarkEmbeddings(
         run=run,
@@ -69,6 +72,7 @@ def embed_benchmark(
         queries=queries,
         counts=dict(selection.counts),
         trained_on=len(clip_ids) if protocol.split in settings.trained_splits else 0,
+        origin=_origin(settings, checkpoint=checkpoint, index=index),
         text_qd=_embed_texts(model, queries, pieces=pieces, settings=settings),
         text_clip_q=text_clip_q,
         vectors_nd=items.vectors,
@@ -76,6 +80,18 @@ def embed_benchmark(
     )
     save_embeddings(embeddings, output)
     log.info("%d queries, %d clips; %s", len(queries), len(clip_ids), selection.counts)
+
+
+def _origin(settings: EmbedSettings, *, checkpoint: Path, index: Path) -> Origin:
+    return Origin(
+        lineage=settings.lineage,
+        checkpoint=checkpoint.as_posix(),
+        checkpoint_sha256=sha256_of(checkpoint),
+        index_sha256=sha256_of(index),
+        frames=settings.embedding.frames,
+        captions=settings.protocol.captions,
+        missing=settings.inputs.missing,
+    )
 
 
 def _queries(
@@ -92,7 +108,7 @@ def _queries(
 
 @torch.inference_mode()
 def _embed_items(
-    model: GramModel, rows: pd.DataFrame, *, folder: Path, settings: EmbedSettings, workers: int
+    model: GramModel, rows: pa.Table, *, folder: Path, settings: EmbedSettings, workers: int
 ) -> Embeddings:
     """Embed all clips of a selection, in order, on the CPU in the end."""
     dataset = ClipDataset(

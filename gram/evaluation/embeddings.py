@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gram.evaluation.results import Origin
 from gram.files import atomic_path
 from gram.types import ITEM_MODALITIES, Modality
 
@@ -35,6 +36,7 @@ class BenchmarkEmbeddings:
         queries: Text of every query, Q of them.
         counts: What became of the rows of the split: ``{"rows": 20, "used": 9, ...}``.
         trained_on: Number of gallery clips that the checkpoint's training saw.
+        origin: How the vectors came about.
         text_qd: Vectors of the queries, float32, shape (Q, D), rows of length 1.
         text_clip_q: Gallery row of the right clip of every query, int64, shape (Q,).
         vectors_nd: For each modality the vectors of the clips, float32, shape (N, D). The row of
@@ -55,6 +57,7 @@ class BenchmarkEmbeddings:
     queries: tuple[str, ...]
     counts: dict[str, int]
     trained_on: int
+    origin: Origin
     text_qd: Tensor
     text_clip_q: Tensor
     vectors_nd: dict[Modality, Tensor]
@@ -99,6 +102,7 @@ def save_embeddings(embeddings: BenchmarkEmbeddings, path: Path) -> None:
         "queries": embeddings.queries,
         "counts": embeddings.counts,
         "trained_on": embeddings.trained_on,
+        "origin": embeddings.origin.model_dump(mode="json"),
     }
     # One metadata key: several would be written in an order that differs from call to call.
     metadata = {_METADATA: json.dumps(facts)}
@@ -129,6 +133,7 @@ def load_embeddings(path: Path) -> BenchmarkEmbeddings:
             modalities=modalities,
             clip_ids=tuple(facts.pop("clip_ids")),
             queries=tuple(facts.pop("queries")),
+            origin=Origin.model_validate(facts.pop("origin")),
             text_qd=tensors["text"],
             text_clip_q=tensors["text_clip"],
             vectors_nd={name: tensors[name.value] for name in modalities},

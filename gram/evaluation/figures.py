@@ -212,6 +212,43 @@ def draw_recalls(bars: Sequence[RecallBar], *, title: str) -> str:
         return _svg(figure, "recalls", title=title)
 
 
+def draw_steps(splits: Mapping[str, Sequence[tuple[str, int]]], *, title: str) -> str:
+    """Draw how many clips are left step by step, one group of bars a split.
+
+    Bars are percentages of the split's first step, since splits differ in size; the numbers beside
+    them are clips.
+
+    Args:
+        splits: For each split its steps, in order: name and number of clips.
+        title: What the clips are of.
+
+    Returns:
+        The figure as SVG text.
+
+    Raises:
+        ValueError: If there is no split, or one has no clips at its first step.
+    """
+    if not splits or not all(steps and steps[0][1] for steps in splits.values()):
+        raise ValueError(f"there are no clips to draw ({title})")
+    sizes = [len(steps) for steps in splits.values()]
+    with mpl.rc_context(_STYLE):
+        height = 0.9 + 0.45 * len(sizes) + 0.24 * sum(sizes)
+        figure = Figure(figsize=(_INCHES, height), layout="constrained")
+        axes = figure.subplots(len(sizes), squeeze=False, sharex=True, height_ratios=sizes).ravel()
+        for axis, (split, steps) in zip(axes, splits.items(), strict=True):
+            counts = np.array([count for _, count in steps])
+            places = np.arange(len(steps))
+            colors = [_series(0 if name[:5] != "used " else 1) for name, _ in steps]
+            drawn = axis.barh(places, 100 * counts / counts[0], height=0.7, color=colors)
+            labels = [f"{count:,}" for count in counts]
+            axis.bar_label(drawn, labels=labels, padding=4, color=_INK, fontsize=9.5)
+            axis.set_title(split)
+            _label_bars(axis, [name for name, _ in steps], places=places)
+            axis.set_xlabel("")
+        axes[-1].set_xlabel("% of the clips that are listed")
+        return _svg(figure, "steps", title=title)
+
+
 def _label_bars(axis: Axes, labels: Sequence[str], *, places: NDArray[np.int64]) -> None:
     axis.set_yticks(places, labels)
     axis.tick_params(axis="y", labelcolor=_INK, labelsize=10.5)

@@ -8,18 +8,6 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitFacts:
-    """Counts of the clips of one split: annotated, usable, and of those usable with a modality."""
-
-    split: str
-    clips: int
-    usable: int
-    audio: int
-    subtitle: int
-    depth: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class SetAside:
     """Clips that were set aside in one way.
 
@@ -52,16 +40,16 @@ class DatasetFacts:
 
     Attributes:
         name: Its name.
-        splits: The counts of each split, in the order of the clips.
         aside: Clips that were set aside, the most frequent way first.
-        depth: Number of usable clips by what became of their depth file.
+        subtitles: Number of usable clips by where their subtitle is from, or why they have none.
+        depth: Number of usable clips by what became of their depth.
         ffmpeg_versions: Versions of ffmpeg that the clips were decoded with.
         shards: The shards that hold the usable clips.
     """
 
     name: str
-    splits: tuple[SplitFacts, ...]
     aside: tuple[SetAside, ...]
+    subtitles: Mapping[str, int]
     depth: Mapping[str, int]
     ffmpeg_versions: tuple[str, ...]
     shards: tuple[PackedShard, ...]
@@ -81,8 +69,8 @@ def describe_dataset(name: str, *, manifest: Path) -> DatasetFacts:
     try:
         return DatasetFacts(
             name=name,
-            splits=tuple(_split_facts(split) for split in facts["splits"]),
             aside=tuple(_set_aside(state) for state in facts["unusable"]),
+            subtitles=facts["subtitles"],
             depth=facts["depth"],
             ffmpeg_versions=tuple(facts["ffmpeg_versions"]),
             shards=tuple(_packed_shard(shard) for shard in facts["shards"]),
@@ -91,17 +79,6 @@ def describe_dataset(name: str, *, manifest: Path) -> DatasetFacts:
         raise ValueError(
             f"{manifest} lacks {error}; delete it and run the workflow again"
         ) from error
-
-
-def _split_facts(split: Mapping[str, Any]) -> SplitFacts:
-    return SplitFacts(
-        split=split["split"],
-        clips=split["clips"],
-        usable=split["usable"],
-        audio=split["audio"],
-        subtitle=split["subtitle"],
-        depth=split["depth"],
-    )
 
 
 def _set_aside(state: Mapping[str, Any]) -> SetAside:

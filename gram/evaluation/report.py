@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,16 @@ from markupsafe import Markup
 
 import gram
 from gram.config import TableConfig, TableRow
+from gram.evaluation.account import SplitAccount, account_as_csv, account_dataset
 from gram.evaluation.embeddings import BenchmarkEmbeddings, load_embeddings
-from gram.evaluation.figures import RecallBar, draw_losses, draw_recalls, draw_volumes
-from gram.evaluation.origins import describe_dataset
+from gram.evaluation.figures import (
+    RecallBar,
+    draw_losses,
+    draw_recalls,
+    draw_steps,
+    draw_volumes,
+)
+from gram.evaluation.origins import DatasetFacts, describe_dataset
 from gram.evaluation.results import BenchmarkScores
 from gram.evaluation.showcase import pair_volumes, show_queries
 from gram.evaluation.tables import (
@@ -76,6 +84,15 @@ class ShownFigure:
     svg: Markup
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShownDataset:
+    """What became of the clips of one data set: as facts, step by step, and as a figure."""
+
+    facts: DatasetFacts
+    splits: tuple[SplitAccount, ...]
+    figure: ShownFigure
+
+
 def make_report(
     settings: ReportSettings,
     *,
@@ -83,11 +100,10 @@ def make_report(
     histories: Sequence[Path],
     scores: Sequence[Path],
     embeddings: Path,
-    index: Path,
-    manifest: Path,
+    indexes: Sequence[Path],
     output: Path,
 ) -> None:
-    """Write the report as one HTML page without any link to the outside.
+    """Write the report as one HTML page without any link to the outside, and ``account.csv``.
 
     Args:
         settings: How much is shown, the tables by name, and the line that is shown in detail.
@@ -97,9 +113,9 @@ def make_report(
         scores: The scores files of all lines of the tables, and of the line shown in detail, which
             need not stand in a table.
         embeddings: Embeddings of the line that is shown in detail.
-        index: Shards index of that line's data set.
-        manifest: Shards manifest of that data set.
-        output: The page.
+        indexes: Shards indexes ``<data set>/index.parquet``, with their manifests beside them, of
+            all data sets that the lines use.
+        output: The page. The account of clips stands beside it, one line a step of each split.
 
     Raises:
         ValueError: If an input lacks what the page needs.
@@ -111,29 +127,42 @@ def make_report(
     warnings = [
         text for config in (*configs, detail) for text in table_warnings(config, results=results)
     ]
-    queries = show_queries(embedded, score=row.score, settings=settings.report, index=index)
+    index = {path.parent.name: path for path in indexes}
+    queries = show_queries(
+        embedded, score=row.score, settings=settings.report, index=index[embedded.dataset]
+    )
+    datasets = [_shown_dataset(name, path, settings) for name, path in index.items()]
     html = _page().render(
         version=gram.__version__,
         warnings=list(dict.fromkeys(warnings)),
         showcase=row,
         headline=_headline(row, results=results),
-        tables=[
-            _shown_table(config, csv=path, results=results)
-            for config, path in zip(configs, tables, strict=True)
-        ],
-        figures=[
-            *_recall_figures(configs, results=results),
-            _volume_figure(embedded),
-            *_loss_figures(histories),
-        ],
+        tables=list(map(_shown_table, configs, tables, repeat(results))),
+        figures=_figures(configs, results=results, embedded=embedded, histories=histories),
         queries=queries,
         total_queries=len(embedded.queries),
         gallery=len(embedded.clip_ids),
         results=list(results.values()),
-        dataset=describe_dataset(embedded.dataset, manifest=manifest),
+        datasets=datasets,
     )
     write_text(output, html)
+    account = account_as_csv(split for shown in datasets for split in shown.splits)
+    write_text(output.with_name("account.csv"), account)
     log.info("%s: %d tables, %d queries shown", output, len(tables), len(queries))
+
+
+def _figures(
+    configs: Sequence[TableConfig],
+    *,
+    results: Results,
+    embedded: BenchmarkEmbeddings,
+    histories: Sequence[Path],
+) -> list[ShownFigure]:
+    return [
+        *_recall_figures(configs, results=results),
+        _volume_figure(embedded),
+        *_loss_figures(histories),
+    ]
 
 
 def _page() -> Template:
@@ -162,7 +191,7 @@ def _headline(row: TableRow, *, results: Results) -> list[tuple[str, str, str]]:
     ]
 
 
-def _shown_table(config: TableConfig, *, csv: Path, results: Results) -> ShownTable:
+def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable:
     """Read the table as it was made; mark the best recalls among lines of one gallery."""
     table = pd.read_csv(csv, dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
     recalls = [name for name in table.columns if name.startswith(tuple(DIRECTIONS))]
@@ -234,6 +263,24 @@ def _volume_figure(embedded: BenchmarkEmbeddings) -> ShownFigure:
         "small; the less the two overlap, the better the retrieval. Dashed: means."
     )
     return _figure("Volumes of right and wrong pairs", caption, draw_volumes(matched, unmatched))
+
+
+def _shown_dataset(name: str, index: Path, settings: ReportSettings) -> ShownDataset:
+    splits = account_dataset(name, index=index, uses=settings.uses)
+    return ShownDataset(
+        facts=describe_dataset(name, manifest=index.with_name("manifest.json")),
+        splits=tuple(splits),
+        figure=_account_figure(name, splits),
+    )
+
+
+def _account_figure(name: str, splits: Sequence[SplitAccount]) -> ShownFigure:
+    caption = (
+        "Each modality is counted of the readable clips; uses, below them, of all that are listed."
+    )
+    steps = {one.split: [(step.label, step.clips) for step in one.shown] for one in splits}
+    title = f"Clips of {name}, step by step"
+    return _figure(title, caption, draw_steps(steps, title=title))
 
 
 def _loss_figures(histories: Sequence[Path]) -> list[ShownFigure]:

@@ -1,5 +1,11 @@
-"""The scores of one run on one benchmark, as the JSON file between scoring, tables and report."""
+"""The scores of one run on one benchmark, as the JSON file between scoring, tables and report.
 
+``results/scores/<run>/<benchmark>.json`` holds a ``BenchmarkScores``: what was ranked and with
+which clip ids, how it came about (``origin``), and each score in both directions. Keys are those of
+the classes below, in their order.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +23,43 @@ _LETTERS = {
 }
 
 
+def letters(modalities: Iterable[Modality]) -> str:
+    """Give modalities of clips as letters, with the text in front.
+
+    Example:
+        >>> letters([Modality.VIDEO, Modality.AUDIO])
+        'TVA'
+    """
+    return "".join(_LETTERS[name] for name in (Modality.TEXT, *modalities))
+
+
 class _Record(BaseModel):
     """Base of the records: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Origin(_Record):
+    """How the vectors that are ranked came about.
+
+    Attributes:
+        lineage: The run, the run that its pretraining starts from, the one before that, and so on.
+        checkpoint: Path of the checkpoint in the workflow: below ``pretrained`` or, if the run was
+            finetuned for the benchmark, below ``finetuned``.
+        checkpoint_sha256: SHA-256 of the checkpoint, hexadecimal.
+        index_sha256: SHA-256 of the index of the shards that clips were read from.
+        frames: Frames, and depth maps, read of each clip.
+        captions: Which captions of a clip are queries: its first, or all.
+        missing: What became of clips that lack a modality: left out, or kept with a mask.
+    """
+
+    lineage: tuple[str, ...] = Field(min_length=1)
+    checkpoint: str
+    checkpoint_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    index_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    frames: int = Field(ge=1)
+    captions: Literal["first", "all"]
+    missing: Literal["drop", "mask"]
 
 
 class ScoreResult(_Record):
@@ -50,7 +89,8 @@ class BenchmarkScores(_Record):
         queries: Number of captions.
         counts: What became of the rows of the split.
         trained_on: Number of gallery clips that the checkpoint's training saw.
-        clip_ids: The clips that are ranked.
+        origin: How the vectors came about.
+        clip_ids: The clips that are ranked, N of them, in the order of the vectors.
         scores: The result of each score.
     """
 
@@ -63,13 +103,14 @@ class BenchmarkScores(_Record):
     queries: int = Field(ge=1)
     counts: dict[str, int]
     trained_on: int = Field(ge=0)
+    origin: Origin
     clip_ids: tuple[str, ...]
     scores: dict[str, ScoreResult]
 
     @property
     def letters(self) -> str:
         """Modalities as letters, the text first: ``TVAS``."""
-        return "".join(_LETTERS[name] for name in (Modality.TEXT, *self.modalities))
+        return letters(self.modalities)
 
 
 def write_scores(scores: BenchmarkScores, path: Path) -> None:

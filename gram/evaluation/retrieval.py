@@ -150,6 +150,7 @@ def score_retrieval(
             queries=len(benchmark.queries),
             counts=benchmark.counts,
             trained_on=benchmark.trained_on,
+            origin=benchmark.origin,
             clip_ids=benchmark.clip_ids,
             scores=results,
         ),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gram.config.fetch import FetchConfig
-from gram.data.media_files import stems_of
+from gram.data.media_files import MediaFolder, find_media
 from gram.data.status import Status
 from gram.data.tables import FETCH, read_rows, write_rows
 from gram.fetch.errors import FetchError
@@ -58,7 +58,7 @@ def fetch_chunk(
     site = _Site(media, settings=settings, book=book, turns=table.parents[1] / ".turns")
     outcomes = {}
     asked = []
-    there, known = stems_of(media), book.read()
+    there, known = find_media(media), book.read()
     for one in places:
         outcome = (
             one if isinstance(one, Outcome) else _already(one, there, known.get(one.source_id))
@@ -105,13 +105,11 @@ def _id_of(one: Place | Outcome) -> str:
     return one.source_id if isinstance(one, Place) else one.place.source_id
 
 
-def _already(
-    place: Place, there: dict[str, tuple[Path, ...]], known: Outcome | None
-) -> Outcome | None:
+def _already(place: Place, there: MediaFolder, known: Outcome | None) -> Outcome | None:
     """Give the outcome of a clip that need not be asked for; None if it must be."""
     if known is not None and known.place != place:
         known = None  # it was asked for elsewhere
-    if paths := there.get(place.source_id):
+    if paths := there.named(place.source_id):
         path = paths[0]
         outcome = known if known is not None and known.status is Status.OK else None
         found = outcome or Outcome(place=place, status=Status.OK, checked_at=now())

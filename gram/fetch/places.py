@@ -1,15 +1,14 @@
 """Where each clip of a chunk is on the web: by its id, or by what its annotation says."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from gram.config.sources import SiteSource
-from gram.data.media_files import chunk_of
+from gram.data.readers.files import JsonFile, Record, read_file
+from gram.data.readers.values import ID_KEYS
 from gram.data.status import Status
 from gram.data.tables import Row, read_rows
 from gram.fetch.ledger import Outcome
@@ -17,23 +16,24 @@ from gram.fetch.site import Place
 
 
 def find_places(
-    site: SiteSource, clips: Path, *, chunk: int, chunks: int, annotations: Sequence[Path]
+    site: SiteSource, clips: Path, *, annotations: Sequence[Path]
 ) -> list[Place | Outcome]:
-    """Find where the media files of a chunk's clips are; each file once, in order.
+    """Find where the media files of clips are; each file once, in order.
 
     Args:
         site: The site; where it has no pattern the annotations say it.
-        clips: The clips table.
-        chunk: Which chunk, from 0 to ``chunks - 1``.
-        chunks: Number of chunks.
-        annotations: Annotation files, JSON lists of records.
+        clips: Table of the clips, the whole or a part of it.
+        annotations: Annotation files, of which JSON lists of records say it; read only if the site
+            has no pattern.
 
     Returns:
         A place for each media file, or an outcome that says why it has none.
+
+    Raises:
+        ValueError: If none of the annotation files that are to say it is JSON.
     """
-    rows = [row for row in read_rows(clips) if chunk_of(row["source_id"], chunks) == chunk]
     said = {} if site.pattern is not None else _places_said(annotations)
-    by_id = {row["source_id"]: row for row in rows}
+    by_id = {row["source_id"]: row for row in read_rows(clips)}
     return [_place(site, row, said) for row in by_id.values()]
 
 
@@ -65,29 +65,34 @@ def _number(text: str | None) -> float | None:
 
 
 def _places_said(annotations: Sequence[Path]) -> dict[str, Place]:
-    """Read url and clip_span of each record that has them, by clip id."""
-    places = {}
-    for path in annotations:
-        for record in _records(path):
-            clip_id, url = record.get("clip_id", record.get("video_id")), record.get("url")
-            if not isinstance(clip_id, str) or not isinstance(url, str):
-                continue
-            start, end = _span(record.get("clip_span"))
-            places[clip_id] = Place(
-                source_id=clip_id, url=url, start_seconds=start, end_seconds=end
-            )
-    return places
+    """Read url and clip_span of each record that has them, by the name of its media file.
 
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    A record with a ``source_id`` is a part of the file of that name, which is all of what is at
+    the url; without one its file is the part already.
+    """
+    files = [read_file(path) for path in annotations]
+    lists = [file.content for file in files if isinstance(file, JsonFile)]
+    if not lists:
         raise ValueError(
-            f"{path} is not JSON ({error}), so it does not say where its clips are; name a site "
-            "with a pattern in fetch.clips"
-        ) from error
-    return [record for record in content if isinstance(record, dict)]
+            f"{', '.join(map(str, annotations)) or 'no annotation file'} is not JSON, so it does "
+            "not say where its clips are; name a site with a pattern in fetch.clips"
+        )
+    found = {}
+    for records in lists:
+        for record in records if isinstance(records, list) else ():
+            if isinstance(record, dict) and (place := _place_said(record)) is not None:
+                found[place.source_id] = place
+    return found
+
+
+def _place_said(record: Record) -> Place | None:
+    name = next((record[key] for key in ("source_id", *ID_KEYS) if key in record), None)
+    url = record.get("url")
+    if not isinstance(name, str) or not isinstance(url, str):
+        return None
+    is_whole = "source_id" in record
+    start, end = (None, None) if is_whole else _span(record.get("clip_span"))
+    return Place(source_id=name, url=url, start_seconds=start, end_seconds=end)
 
 
 def _span(span: object) -> tuple[float | None, float | None]:

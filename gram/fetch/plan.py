@@ -168,12 +168,12 @@ def _annotations(
                     f"datasets.{name}.fetch.sources: {other} and {source_name} both give {file}; "
                     "name one of them"
                 )
-    made = {}
-    for annotation in dataset.annotations.values():
-        path = Path(annotation)
-        if path.name in givers and not is_own(path):
-            made[annotation] = givers[path.name]
-    return made
+    wanted = [annotation for files in dataset.annotations.values() for annotation in files]
+    return {
+        annotation: givers[Path(annotation).name]
+        for annotation in wanted
+        if Path(annotation).name in givers and not is_own(Path(annotation))
+    }
 
 
 def _file_source(known: Mapping[str, Source], name: str, dataset: str, table: Path) -> FileSource:

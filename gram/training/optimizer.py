@@ -111,8 +111,11 @@ def build_optimizer(
         for group in ORDER
         if group in groups
     ]
-    form: type[PublishedAdamW | AdamW] = PublishedAdamW if optimizer.preset == "paper" else AdamW
-    return form(described, lr=basic, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps)
+    betas, eps = (optimizer.beta1, optimizer.beta2), optimizer.eps
+    if optimizer.preset == "paper":
+        return PublishedAdamW(described, lr=basic, betas=betas, eps=eps)
+    is_on_gpu = next(model.parameters()).device.type == "cuda"
+    return AdamW(described, lr=basic, betas=betas, eps=eps, fused=is_on_gpu)
 
 
 def schedule_factor(

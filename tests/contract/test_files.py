@@ -113,7 +113,11 @@ def test_architecture_lists_no_file_that_is_absent() -> None:
 
 def test_architecture_lists_every_rule() -> None:
     texts = [read(name) for name in FILES if name.endswith(".smk") or name == "Snakefile"]
-    rules = {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+    rules = {
+        name
+        for text in texts
+        for name in re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE)
+    }
     (table,) = re.findall(
         r"^\| rule \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", read("ARCHITECTURE.md"), re.MULTILINE
     )

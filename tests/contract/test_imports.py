@@ -51,6 +51,7 @@ def test_importing_the_package_does_not_load(package: str) -> None:
         "gram.data.shards",
         "gram.fetch.clips",
         "gram.fetch.sources",
+        "gram.perception.folders",
     ],
 )
 def test_rules_and_extraction_load_no_torch(module: str) -> None:

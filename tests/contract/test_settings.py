@@ -15,7 +15,7 @@ from gram.jobs import job_settings
 
 ROOT = Path(__file__).parents[2]
 WILDCARDS = {"run": "volume_tva", "benchmark": "toys", "dataset": "toys", "table": "demo"}
-RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def rules_with_settings() -> dict[str, list[str]]:
@@ -41,12 +41,19 @@ def class_in_script(rule: str) -> type[Section]:
     return found
 
 
+FROM_FILES = {
+    "weights": {"theirs": {"kind": "released", "checkpoint": "a.pt", "vocabulary": "vocab.txt"}},
+    "runs": {WILDCARDS["run"]: {"start": None, "weights": "theirs"}},
+}
+"""The demo starts from no weights of others; so that a rule about them has settings."""
+
+
 def demo() -> Config:
     settings: dict[str, Any] = {}
     for name in ("config.yaml", "demo.yaml"):
         content = yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8"))
         settings = merged(settings, content)
-    return Config.model_validate(settings)
+    return Config.model_validate(merged(settings, FROM_FILES))
 
 
 RULES = rules_with_settings()

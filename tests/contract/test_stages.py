@@ -14,7 +14,7 @@ from gram.stages import STAGES
 ROOT = Path(__file__).parents[2]
 GRAM = ROOT / "gram"
 DIGESTS = Path(__file__).parent / "stages.json"
-RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 DECIDES_NO_RESULT = (
     "workflow.py",  # log, errors, tracking
@@ -181,6 +181,23 @@ def test_stages_are_the_rules_that_carry_a_version() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_rule_carries_the_version_of_its_own_stage(stage: str) -> None:
     assert re.findall(r'stage_version\("(\w+)"\)', rules()[stage]) == [stage]
+
+
+BESIDE_CLIPS = (
+    "generate_clips",
+    "fetch_source",
+    "place_annotation",
+    "make_clips",
+    "retry_fetch",
+    "import_weights",
+)
+"""Stages that no clips table comes before; retry_fetch takes the tables that there are."""
+AFTER_CLIPS = [stage for stage in STAGES if stage not in BESIDE_CLIPS]
+
+
+@pytest.mark.parametrize("stage", AFTER_CLIPS)
+def test_a_rule_is_looked_at_anew_once_the_clips_are_read(stage: str) -> None:
+    assert re.search(r"^        (made=clips_made|clips=clips_of_chunk),$", rules()[stage], re.M)
 
 
 @pytest.mark.parametrize("stage", STAGES)

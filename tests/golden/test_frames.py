@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gram.config import ExtractionConfig, InputsConfig
 from gram.data import transforms
-from gram.data.depth import Span, depth_jpegs
+from gram.data.depth import Span, read_maps
 from gram.data.media_files import list_media
 from gram.encoders.vision import CLIP_MEAN, CLIP_STD, VisionEncoder
 from tests.golden.recording import facts_of
@@ -307,7 +307,7 @@ def test_a_depth_file_of_colors_is_refused(recorded: Tensors, tmp_path: Path) ->
     path = tmp_path / "clip.depth.npy"
     np.save(path, recorded["in.depth_npy_u8"].numpy())
     with pytest.raises(ValueError, match=r"where \(maps, height, width\) is needed"):
-        depth_jpegs(path, ExtractionConfig(), span=Span())
+        read_maps(path, ExtractionConfig(), span=Span())
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -327,4 +327,4 @@ def test_we_take_the_file_of_exactly_that_name(tmp_path: Path, wanted: str) -> N
     for name in LOOKUP["files"]:
         (tmp_path / name).touch()
     right = [name for name in LOOKUP["files"] if Path(name).stem == wanted]
-    assert [path.name for path in list_media(tmp_path).get(wanted, ())] == right
+    assert [path.name for path in list_media(tmp_path).named(wanted)] == right

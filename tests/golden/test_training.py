@@ -10,9 +10,12 @@ from torch import Tensor
 
 from gram.config import LossConfig, OptimizerConfig, TrainingConfig
 from gram.model import GramModel
-from gram.training import loop
-from gram.training.loop import StepLoss, step_loss
+from gram.training import step
+from gram.training.gradients import add_gradients
 from gram.training.optimizer import build_optimizer, schedule_factor, set_rate
+from gram.training.precision import Precision
+from gram.training.step import StepLoss, step_loss
+from gram.training.update import average_and_clip, take_step
 from gram.types import Modality
 from gram.upstream import our_name, released_name
 from gram.weights import load_released
@@ -45,7 +48,7 @@ def _recorded_negatives(recorded: Golden, monkeypatch: pytest.MonkeyPatch) -> No
         recorded.tensors["in.negatives.cond_for_text"],
         recorded.tensors["in.negatives.text_for_cond"],
     )
-    monkeypatch.setattr(loop, "draw_hard_negatives", lambda *_, **__: fixed)
+    monkeypatch.setattr(step, "draw_hard_negatives", lambda *_, **__: fixed)
 
 
 @pytest.fixture
@@ -60,10 +63,15 @@ def load(tiny_gram: Build, released_checkpoint: Path) -> Build:
     return of
 
 
+def published(recorded: Golden, **changes: object) -> LossConfig:
+    """Give the paper's objective, with some changes."""
+    return LossConfig.model_validate({"matching_weight": recorded.facts["itm_ratio"], **changes})
+
+
 def published_loss(model: GramModel, recorded: Golden, **changes: object) -> StepLoss:
     """Compute the loss of the recorded batch with the paper's settings, and some others."""
-    config = LossConfig.model_validate({"matching_weight": recorded.facts["itm_ratio"], **changes})
-    return step_loss(model, make_batch(recorded.tensors, model.modalities), config)
+    batch = make_batch(recorded.tensors, model.modalities)
+    return step_loss(model, batch, published(recorded, **changes))
 
 
 def assert_losses(loss: StepLoss, letters: str, recorded: Golden) -> None:
@@ -140,8 +148,10 @@ def test_connected_copies_are_noticed_in_the_gradients(load: Build, recorded: Go
 # --- eight steps ------------------------------------------------------------------------------
 
 
-def steps(model: GramModel, run: dict[str, float], recorded: Golden) -> Iterator[dict[str, float]]:
-    """Take the recorded number of steps as the published loop does."""
+def steps(
+    model: GramModel, run: dict[str, float], recorded: Golden, *, micro_batch: int | None
+) -> Iterator[dict[str, float]]:
+    """Take the recorded number of steps, on one batch, with the functions of our loop."""
     training = TrainingConfig(
         steps=int(run["num_train_steps"]),
         learning_rate=run["learning_rate"],
@@ -150,33 +160,39 @@ def steps(model: GramModel, run: dict[str, float], recorded: Golden) -> Iterator
     optimizer = build_optimizer(
         model, OptimizerConfig(weight_decay=run["weight_decay"]), training=training
     )
-    for step in range(1, int(run["num_train_steps"]) + 1):
+    batch, config = make_batch(recorded.tensors, model.modalities), published(recorded)
+    precision = Precision("fp32", torch.device("cpu"))
+    for number in range(1, int(run["num_train_steps"]) + 1):
         factor = schedule_factor(
-            step, num_steps=int(run["num_train_steps"]), warmup=run["warmup_ratio"]
+            number, num_steps=int(run["num_train_steps"]), warmup=run["warmup_ratio"]
         )
         set_rate(optimizer, factor)
-        loss = published_loss(model, recorded)
         optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()
-        optimizer.step()
+        loss = add_gradients(model, batch, config, precision=precision, micro_batch=micro_batch)
+        norm = average_and_clip(model, optimizer, precision, clip_norm=None)
+        take_step(model, optimizer, precision)
         yield {
             "lr_ratio": factor,
             "total": float(loss.total.detach()),
             "loss_area": float(loss.contrastive.total.detach()),
-            "global_grad_norm": float(norm),
+            "global_grad_norm": norm,
             "contra_temp_after": float(model.temperature.detach()),
         }
 
 
+@pytest.mark.parametrize("micro_batch", [None, 1], ids=["whole batch", "one clip at a time"])
 @pytest.mark.parametrize("letters", ["tva", "tvasd"])
 def test_the_steps_are_the_published_ones(
-    letters: str, load: Build, recorded: Golden, golden: Callable[[str], Golden]
+    letters: str,
+    micro_batch: int | None,
+    load: Build,
+    recorded: Golden,
+    golden: Callable[[str], Golden],
 ) -> None:
     run = golden("07_train_steps")
     expected = [row for row in run.facts["trajectory"] if row["modalities"] == letters]
     model = load(modalities_of(letters))
-    given = list(steps(model, run.facts["run_cfg"], recorded))
+    given = list(steps(model, run.facts["run_cfg"], recorded, micro_batch=micro_batch))
     assert len(given) == len(expected)
     for ours, theirs in zip(given, expected, strict=True):
         assert ours == pytest.approx({name: theirs[name] for name in ours}, rel=1e-3, abs=1e-5)

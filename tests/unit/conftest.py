@@ -13,6 +13,7 @@ from gram.config import (
     GeneratedDataset,
     InputsConfig,
     ModelConfig,
+    PackingConfig,
     ShardsConfig,
     TextConfig,
     VisionConfig,
@@ -23,7 +24,7 @@ from gram.data.depth import read_depth
 from gram.data.extract import extract_chunk
 from gram.data.generate import generate_clips
 from gram.data.probe import probe_chunk
-from gram.data.shards import index_shards, pack_shard
+from gram.data.shards import ChunkFiles, index_shards, pack_chunk
 from gram.data.subtitles import read_subtitles
 from gram.data.vocabulary import learn_vocabulary
 from gram.model import GramModel
@@ -89,19 +90,18 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     read_subtitles(probed, folder / "subtitles.parquet")
     read_depth(settings, probed=probed, archive=folder / "d.tar", table=folder / "d.parquet")
-    shard, index = folder / "shards" / "0000.tar", folder / "shards" / "0000.parquet"
-    pack_shard(
+    index = folder / "shards" / "0000.parquet"
+    files = ChunkFiles(
         extracted=folder / "x.tar",
         extraction_table=folder / "x.parquet",
         subtitles=folder / "subtitles.parquet",
         depth=folder / "d.tar",
         depth_table=folder / "d.parquet",
-        shard=shard,
-        index=index,
     )
+    pack_chunk(PackingConfig(), files, index)
     output = folder / "shards" / "index.parquet"
     manifest = folder / "shards" / "manifest.json"
-    index_shards(ShardsConfig(), indexes=[index], shards=[shard], output=output, manifest=manifest)
+    index_shards(ShardsConfig(), indexes=[index], output=output, manifest=manifest)
     vocabulary = folder / "shards" / "vocab.txt"
     learn_vocabulary(output, split="train", settings=VocabularyConfig(), output=vocabulary)
     return folder / "shards"

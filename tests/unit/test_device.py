@@ -10,7 +10,7 @@ def test_no_gpu_is_the_cpu() -> None:
 
 def test_several_gpus_are_refused() -> None:
     with pytest.raises(
-        ValueError, match="the job was given 4 GPUs, and training uses one; set gpu=1"
+        ValueError, match="the job was given 4 GPUs, and a process uses one; set gpu=1"
     ):
         choose_device(4)
 

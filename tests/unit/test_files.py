@@ -120,7 +120,9 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path, content: bytes) -> No
 # --- a full disk ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG], ids=["disk", "quota", "file"]
+)
 def test_a_full_disk_is_explained(tmp_path: Path, number: int) -> None:
     words = rf"no space to write in {tmp_path}: \d+ MiB are free on its disk, .* and run again"
     with pytest.raises(DiskFullError, match=words), full_disk_explained(tmp_path):

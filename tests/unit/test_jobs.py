@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gram.config import Config, merged
-from gram.jobs import job_settings, trained_splits
+from gram.jobs import clip_uses, job_settings, trained_splits
 
 FOLDER = Path(__file__).parents[2] / "config"
 
@@ -174,3 +174,28 @@ def test_another_line_in_detail_changes_the_report_s_job() -> None:
 def test_depth_reads_what_pictures_there_are(overlay: dict[str, int], *, is_read: bool) -> None:
     settings = job_settings(read({"extraction": overlay}), ["pictures"], {})
     assert (settings != job_settings(read(), ["pictures"], {})) == is_read
+
+
+@pytest.mark.parametrize(
+    ("section", "overlay"),
+    [
+        ("speech", {"subtitles": {"speech": {"model": "openai/whisper-tiny"}}}),
+        ("estimate", {"depth": {"estimate": {"revision": "v2"}}}),
+    ],
+)
+def test_a_model_that_perceives_is_read_by_its_job(section: str, overlay: dict[str, Any]) -> None:
+    assert job_settings(read(overlay), [section], {}) != job_settings(read(), [section], {})
+
+
+def test_a_line_of_the_report_uses_what_it_and_those_before_it_learned_from() -> None:
+    uses = [use for use in clip_uses(read()) if use.run in {"aligned", "volume_tv"}]
+    assert [(use.run, use.purpose, use.split, use.missing) for use in uses] == [
+        ("aligned", "pretraining", "pretrain", "mask"),
+        ("volume_tv", "pretraining", "pretrain", "mask"),
+        ("volume_tv", "finetuning", "train", "mask"),
+        ("volume_tv", "evaluation", "test", "mask"),
+    ]
+
+
+def test_a_run_in_no_table_uses_nothing() -> None:
+    assert "gram_tv" not in {use.run for use in clip_uses(read())}

@@ -251,11 +251,12 @@ def test_the_order_in_which_modalities_are_named_gives_the_same_weights(
 
 
 @pytest.mark.parametrize("is_asked_for", [False, True], ids=["kept", "computed again"])
-def test_the_settings_say_whether_activations_are_kept(
-    make_model_config: Callable[..., ModelConfig], inputs: InputsConfig, is_asked_for: bool
+def test_activations_are_computed_again_when_asked_for(
+    make_model: MakeModel, is_asked_for: bool
 ) -> None:
-    config = make_model_config().model_copy(update={"checkpoint_activations": is_asked_for})
-    model = GramModel(config, inputs, pieces=tuple("abcdefgh"))
+    model = make_model()
+    if is_asked_for:
+        model.checkpoint_activations()
     assert model.audio is not None
     assert model.vision is not None
     found = [

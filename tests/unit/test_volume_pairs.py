@@ -1,5 +1,6 @@
 """Tiles: what they give does not depend on their size, and their memory is bounded."""
 
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -195,3 +196,45 @@ def test_products_of_fewer_bits_are_switched_off() -> None:
 def test_a_memory_that_is_none_is_refused(memory_mib: float) -> None:
     with pytest.raises(ValueError, match="memory_mib needs a number of MiB above 0, got"):
         pairwise_volume(unit(3, 8), unit(4, 2, 8), memory_mib=memory_mib)
+
+
+def test_tuples_need_no_more_memory_than_they_are_given() -> None:
+    vectors_bmd = unit(3000, 4, 256).requires_grad_()
+    with peak_memory() as forward:
+        volume_b = gram_volume(vectors_bmd, memory_mib=1.0)
+    assert forward.mib <= size_mib(volume_b) + 1.0 + SLACK_MIB
+    with peak_memory() as backward:
+        volume_b.sum().backward()
+    assert backward.mib <= size_mib(vectors_bmd, volume_b) + 1.0 + SLACK_MIB
+
+
+def test_tuples_have_the_same_volumes_whatever_the_memory() -> None:
+    vectors_bmd = unit(50, 3, 16, dtype=torch.float64)
+    torch.testing.assert_close(
+        gram_volume(vectors_bmd, memory_mib=0.001), gram_volume(vectors_bmd), rtol=0, atol=0
+    )
+
+
+def textbook_volume(anchors_nd: Tensor, vectors_mkd: Tensor) -> Tensor:
+    """The determinant of every pair's Gram matrix."""
+    shape = (len(anchors_nd), len(vectors_mkd))
+    along_nmk = torch.einsum("nd,mkd->nmk", anchors_nd, vectors_mkd)
+    own_nmkk = (vectors_mkd @ vectors_mkd.mT).expand(*shape, -1, -1)
+    squared_nm1 = anchors_nd.square().sum(-1)[:, None, None].expand(*shape, 1)
+    first = torch.cat([squared_nm1, along_nmk], dim=-1).unsqueeze(-2)
+    others = torch.cat([along_nmk.unsqueeze(-1), own_nmkk], dim=-1)
+    return torch.linalg.det(torch.cat([first, others], dim=-2)).clamp_min(0).sqrt()
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.02, 0.05, 1.0], ids="noise {}".format)
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_the_largest_error_is_not_above_that_of_determinants(count: int, noise: float) -> None:
+    ours, theirs = [], []
+    for seed in range(9):
+        anchors_nd = unit(150, 512, seed=seed)
+        spread_mkd = noise * 512**0.5 * unit(150, count, 512, seed=100 + seed)
+        vectors_mkd = normalize(anchors_nd[:, None] + spread_mkd, dim=-1)
+        exact_nm = textbook_volume(anchors_nd.double(), vectors_mkd.double())
+        for errors, form in ((ours, pairwise_volume), (theirs, textbook_volume)):
+            errors.append(float((form(anchors_nd, vectors_mkd) - exact_nm).abs().max()))
+    assert statistics.median(ours) <= statistics.median(theirs)

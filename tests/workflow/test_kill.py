@@ -22,7 +22,7 @@ MOMENTS = {
     "generating": "results/generated/dots/media/*.mp4",
     "extracting": "logs/extract_clips/*/*.log",
     "packing": "logs/pack_shards/*/*.log",
-    "pretraining": "results/pretrained/*/partial/*",
+    "pretraining": "results/pretrained/*/partial/*.step*.pt",
     "embedding": "logs/embed_benchmark/*/*.log",
 }
 """What begins at each moment, in order, and the first file that tells so."""

@@ -96,6 +96,27 @@ def test_an_absent_annotation_file_is_named(tree: Path, run_snakemake: Run) -> N
     ) in flat(done.stdout)
 
 
+def test_an_absent_file_of_several_is_named(tree: Path, run_snakemake: Run) -> None:
+    files = ["data/own/annotations.json", "data/own/list.txt"]
+    own = {"format": "vatex", "annotations": {"test": files}}
+    done = run_snakemake(tree, "--dry-run", overlay={"datasets": {"own": own}})
+    assert done.returncode != 0
+    assert "annotation file data/own/list.txt is not there (datasets.own.annotations.test)" in flat(
+        done.stdout
+    )
+
+
+def test_annotations_of_another_data_set_end_the_reading(tree: Path, run_snakemake: Run) -> None:
+    done = run_snakemake(tree, INDEX, overlay={"datasets": {"own": {"format": "vatex"}}})
+    assert done.returncode != 0
+    said = flat(done.stdout)
+    assert (
+        "make_clips own: data/own/annotations.json is no annotation file of VATEX that is known: "
+        "found a list of 6, the first an object with the keys video_id, desc"
+    ) in said
+    assert not (tree / "results/clips/own.parquet").exists()
+
+
 def test_an_absent_media_folder_is_named(tree: Path, run_snakemake: Run) -> None:
     shutil.rmtree(tree / "data/own/media")
     done = run_snakemake(tree, "--dry-run")

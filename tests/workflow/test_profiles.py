@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 RULES = {
     name
     for path in (ROOT / "rules").glob("*.smk")
-    for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.M)
+    for name in re.findall(r"^(?:rule|checkpoint) (\w+):", path.read_text(encoding="utf-8"), re.M)
 }
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 
@@ -71,7 +71,10 @@ def test_every_job_on_slurm_has_memory_for_torch() -> None:
     assert profile("slurm")["default-resources"]["mem_mb"] >= 1000
 
 
-@pytest.mark.parametrize("rule", ["pretrain_model", "finetune_model", "embed_benchmark"])
+@pytest.mark.parametrize(
+    "rule",
+    ["pretrain_model", "finetune_model", "embed_benchmark", "recognize_speech", "estimate_depth"],
+)
 def test_slurm_gives_a_device_to_what_needs_one(rule: str) -> None:
     assert profile("slurm")["set-resources"][rule]["gpu"] == 1
 

@@ -1,6 +1,8 @@
 """Which jobs run again after a change: those that read what changed, and what follows from them."""
 
+import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,6 +69,11 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
         "frames per clip",
         {"extraction": {"frames_per_clip": 5}},
         {"extract_clips": 4, "read_depth": 4, "pack_shards": 4, "index_shards": 2, **LEARNING},
+    ),
+    (
+        "size of a shard",
+        {"shards": {"target_mib": 1.0}},
+        {"pack_shards": 4, "extract_clips": 4, "read_depth": 4, "index_shards": 2, **LEARNING},
     ),
     (
         "share of unusable clips",
@@ -177,8 +184,9 @@ def test_a_touched_script_reruns_nothing(own_tree: Path, planned_rules: Planned)
 def test_a_raised_stage_version_reruns_the_stage(own_tree: Path, planned_rules: Planned) -> None:
     path = own_tree / "gram/stages.py"
     text = path.read_text(encoding="utf-8")
-    assert '"score_retrieval": Stage(1,' in text
-    path.write_text(text.replace('"score_retrieval": Stage(1,', '"score_retrieval": Stage(99,'))
+    raised = re.sub(r'("score_retrieval": Stage)\(\d+,', r"\1(99,", text)
+    assert raised != text
+    path.write_text(raised, encoding="utf-8")
     assert planned_rules(own_tree) == SCORING
 
 
@@ -214,6 +222,21 @@ def test_a_changed_annotation_file_reruns_what_reads_it(
     every_chunk = {name: 2 * count for name, count in ONE_CHUNK.items()} | {"index_shards": 1}
     expected = {"make_clips": 1, "probe_media": 2, **every_chunk, **ONE_BENCHMARK}
     assert planned_rules(own_tree) == expected
+
+
+def test_annotations_that_say_the_same_rerun_nothing_but_their_reading(
+    own_tree: Path, planned_rules: Planned, run_snakemake: Callable[..., Any]
+) -> None:
+    path = own_tree / "data/own/annotations.json"
+    records = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(records, indent=3), encoding="utf-8")
+    done = run_snakemake(own_tree)
+    assert done.returncode == 0, done.stdout
+    assert set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", done.stdout)) <= {
+        "make_clips",
+        "all",
+    }
+    assert planned_rules(own_tree) == {}
 
 
 def test_clips_that_were_generated_anew_are_probed_once(

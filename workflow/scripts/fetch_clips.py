@@ -12,13 +12,11 @@ if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
     from gram.workflow import snakemake
 
 with job(snakemake, ClipSettings) as settings:
-    chunk, chunks = int(snakemake.wildcards.chunk), snakemake.params.chunks
     annotations = [Path(path) for path in snakemake.input.annotations]
-    clips = Path(snakemake.input.clips)
     fetch_chunk(
-        find_places(settings.site, clips, chunk=chunk, chunks=chunks, annotations=annotations),
+        find_places(settings.site, Path(snakemake.input.clips), annotations=annotations),
         Path(snakemake.params.folder),
         settings=settings.fetch,
         table=Path(snakemake.output.table),
-        label=f"fetching {snakemake.wildcards.dataset}, chunk {chunk}",
+        label=f"fetching {snakemake.wildcards.dataset}, chunk {snakemake.wildcards.chunk}",
     )

@@ -14,7 +14,6 @@ with job(snakemake, IndexSettings) as settings:
     index_shards(
         settings.shards,
         indexes=[Path(path) for path in snakemake.input.indexes],
-        shards=[Path(path) for path in snakemake.input.shards],
         output=Path(snakemake.output.index),
         manifest=Path(snakemake.output.manifest),
     )

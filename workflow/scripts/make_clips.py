@@ -1,4 +1,4 @@
-"""Rule make_clips: annotation files of a data set -> its table of clips."""
+"""Rule make_clips: annotation files of a data set -> its table of clips, and its parts."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -18,4 +18,6 @@ with job(snakemake, NoSettings):
             for path, split in zip_longest(snakemake.input.annotations, snakemake.params.splits)
         ],
         Path(snakemake.output.clips),
+        format_name=snakemake.params.format_name,
+        chunks=snakemake.params.chunks,
     )

@@ -17,7 +17,6 @@ with job(snakemake, ReportSettings) as settings:
         histories=[Path(path) for path in snakemake.input.histories],
         scores=[Path(path) for path in snakemake.input.scores],
         embeddings=Path(snakemake.input.embeddings[0]),
-        index=Path(snakemake.input.index[0]),
-        manifest=Path(snakemake.input.manifest[0]),
+        indexes=[Path(path) for path in snakemake.input.indexes],
         output=Path(snakemake.output.html),
     )

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gram.device import choose_device
 from gram.jobs import TrainSettings
-from gram.training.loop import TrainingFiles, train
-from gram.training.means import Means
+from gram.training.launch import run_training
+from gram.training.preparation import TrainingFiles
 from gram.workflow import job, optional_path, tracked
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
@@ -19,10 +18,11 @@ with job(snakemake, TrainSettings) as settings, tracked(snakemake) as tracker:
         start=optional_path(snakemake.input.start),
         checkpoint=Path(snakemake.output.checkpoint),
     )
-    means = Means(
-        device=choose_device(snakemake.resources.gpu),
-        workers=snakemake.threads - 1,
-        cache_mib=snakemake.resources.cache_mib,
-        checkpoint_steps=snakemake.resources.checkpoint_steps,
+    run_training(
+        settings,
+        files,
+        dict(snakemake.resources.items()),
+        threads=snakemake.threads,
+        log_file=Path(snakemake.log[0]),
+        tracker=tracker,
     )
-    train(settings, files, means, tracker=tracker)

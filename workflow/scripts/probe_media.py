@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gram.data.probe import probe_chunk
+from gram.data.probe import Known, probe_chunk
 from gram.jobs import NoSettings
 from gram.workflow import job, optional_path
 
@@ -18,5 +18,8 @@ with job(snakemake, NoSettings):
         chunks=snakemake.params.chunks,
         output=Path(snakemake.output.table),
         workers=snakemake.threads,
-        fetched=optional_path(snakemake.input.fetched),
+        known=Known(
+            memory=Path(snakemake.params.memory),
+            fetched=optional_path(snakemake.input.fetched),
+        ),
     )

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -70,8 +71,30 @@ def test_extraction_is_in_range(values: dict[str, Any]) -> None:
         ExtractionConfig.model_validate(values)
 
 
-def folder(annotations: dict[str, str]) -> FolderDataset:
-    return FolderDataset(kind="folder", media="data/a", annotations=annotations)
+def folder(annotations: Mapping[str, object], **settings: str) -> FolderDataset:
+    given = {"kind": "folder", "media": "data/a", "annotations": annotations, **settings}
+    return FolderDataset.model_validate(given)
+
+
+def test_a_split_has_one_annotation_file_or_several() -> None:
+    annotations = folder({"test": ["a.json", "b.txt"], "train": "c.json"}).annotations
+    assert annotations == {"test": ("a.json", "b.txt"), "train": ("c.json",)}
+
+
+@pytest.mark.parametrize("files", ["", [], [""], {"a": 1}, [3]])
+def test_annotation_files_are_names(files: object) -> None:
+    with pytest.raises(ValidationError, match=r"annotations\.test"):
+        folder({"test": files})
+
+
+def test_annotations_are_of_own_clips_unless_a_data_set_is_named() -> None:
+    assert folder({"test": "a.json"}).format == "own"
+    assert folder({"test": "a.json"}, format="vatex").format == "vatex"
+
+
+def test_a_data_set_that_cannot_be_read_is_named_with_those_that_can() -> None:
+    with pytest.raises(ValidationError, match="'msrvtt'"):
+        folder({"test": "a.json"}, format="msvd")
 
 
 def test_the_order_of_the_splits_does_not_matter() -> None:

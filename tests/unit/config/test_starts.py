@@ -48,7 +48,7 @@ def test_weights_of_other_shapes_are_no_start(section: str, part: str, size: obj
 
 @pytest.mark.parametrize(
     "model",
-    [{"checkpoint_activations": True}, {"text": {"dropout": 0.3}}, {"vision": {"drop_path": 0}}],
+    [{"text": {"dropout": 0.3}}, {"vision": {"drop_path": 0}}],
     ids=str,
 )
 def test_what_changes_no_shape_may_differ_from_the_start(model: dict[str, Any]) -> None:

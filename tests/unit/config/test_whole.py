@@ -309,3 +309,23 @@ def test_a_run_without_pictures_may_ask_for_any() -> None:
     run = {"model": {"modalities": ["audio"]}, "evaluation": {"scores": ["volume"]}}
     overlay = {"extraction": {"frames_per_clip": 1}, "runs": {"one": run}}
     assert config(overlay).runs["one"].inputs.train_frames == 8
+
+
+# --- where subtitles and depth come from ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("modality", "section"), [("subtitle", "subtitles"), ("depth", "depth")], ids=str
+)
+def test_a_run_needs_a_source_of_its_modalities(modality: str, section: str) -> None:
+    run = {"model": {"modalities": ["video", modality]}, "loss": {"matching_on": "all"}}
+    with pytest.raises(ValidationError) as error:
+        config({section: {"source": "none"}, "runs": {"one": run}})
+    assert f"runs.one has the modality '{modality}', but {section}.source is 'none'" in (
+        str(error.value)
+    )
+
+
+def test_a_run_that_no_target_needs_may_lack_a_source() -> None:
+    run = {"model": {"modalities": ["video", "depth"]}, "loss": {"matching_on": "all"}}
+    assert config({"depth": {"source": "none"}, "runs": {"other": run}}).depth.source == "none"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gram.config import InputsConfig
+from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
-from gram.data.loader import ClipDataset
 from gram.data.status import Status
 from gram.data.vocabulary import SPECIAL, WordPieces
 from gram.types import ITEM_MODALITIES, Modality
@@ -69,3 +69,10 @@ def dataset(
 def with_inputs(**settings: object) -> InputsConfig:
     """Give ``INPUTS`` with other settings."""
     return INPUTS.model_copy(update=settings)
+
+
+def gray_levels(data: ClipDataset, row: int = 0, number: int = 0) -> list[int]:
+    """Give the gray levels of the frames of a sample: they tell which ones they are."""
+    video_fchw = data.sample(row, epoch=number).video_fchw
+    assert video_fchw is not None
+    return [int(frame.float().mean().round()) for frame in video_fchw]

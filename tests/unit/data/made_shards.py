@@ -9,14 +9,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import simplejpeg
 import soundfile
 
-from gram.config import ExtractionConfig, ShardsConfig
+from gram.config import ExtractionConfig, PackingConfig, ShardsConfig
 from gram.data.depth import read_depth
-from gram.data.shards import index_shards, pack_shard
+from gram.data.shards import ChunkFiles, index_shards, pack_chunk
 from gram.data.status import DecidingStage, Status
 from gram.data.subtitles import read_subtitles
 from gram.data.tables import EXTRACTION, PROBE, Row, write_rows
@@ -99,8 +100,13 @@ def tone(seconds: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
 
 def flac_of(seconds: float) -> bytes:
     """Make the FLAC file of a sound."""
+    return flac_of_samples(tone(seconds))
+
+
+def flac_of_samples(samples_n: np.ndarray[Any, Any]) -> bytes:
+    """Make a FLAC file as extraction does."""
     file = io.BytesIO()
-    soundfile.write(file, tone(seconds), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    soundfile.write(file, samples_n, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
@@ -154,43 +160,45 @@ def write_inputs(folder: Path, clips: Sequence[tuple[int, MadeClip]]) -> Inputs:
     return inputs
 
 
-def pack(inputs: Inputs, shard: Path) -> Path:
-    """Pack a shard and give the path of its index."""
-    index = shard.with_suffix(".parquet")
-    pack_shard(
+def pack(inputs: Inputs, index: Path, *, target_mib: float = 1024.0) -> Path:
+    """Pack a chunk beside its index, and give that."""
+    files = ChunkFiles(
         extracted=inputs.extracted,
         extraction_table=inputs.extraction_table,
         subtitles=inputs.subtitles,
         depth=inputs.depth,
         depth_table=inputs.depth_table,
-        shard=shard,
-        index=index,
     )
+    pack_chunk(PackingConfig(target_mib=target_mib), files, index)
     return index
 
 
-def pack_chunks(folder: Path, clips: Sequence[MadeClip], *, chunks: int = 1) -> list[Path]:
-    """Pack clips into shards, dealt out in turn; give the shards, in ``folder / "shards"``."""
-    shards = [folder / "shards" / f"{chunk:04d}.tar" for chunk in range(chunks)]
+def pack_chunks(
+    folder: Path, clips: Sequence[MadeClip], *, chunks: int = 1, target_mib: float = 1024.0
+) -> list[Path]:
+    """Pack clips in chunks, dealt out in turn; give the indexes, in ``folder / "shards"``."""
+    indexes = [folder / "shards" / f"{chunk:04d}.parquet" for chunk in range(chunks)]
     numbered = list(enumerate(clips))
-    for chunk, shard in enumerate(shards):
-        pack(write_inputs(folder / f"{chunk:04d}", numbered[chunk::chunks]), shard)
-    return shards
+    for chunk, index in enumerate(indexes):
+        inputs = write_inputs(folder / f"{chunk:04d}", numbered[chunk::chunks])
+        pack(inputs, index, target_mib=target_mib)
+    return indexes
 
 
-def join(shards: Sequence[Path], settings: ShardsConfig | None = None) -> Path:
-    """Join the indexes of some shards and give the path of the index; the manifest is beside it."""
-    folder = shards[0].parent
+def join(indexes: Sequence[Path], settings: ShardsConfig | None = None) -> Path:
+    """Join the indexes of some chunks and give the path of all's; the manifest is beside it."""
+    folder = indexes[0].parent
     index_shards(
         settings or ShardsConfig(),
-        indexes=[shard.with_suffix(".parquet") for shard in shards],
-        shards=shards,
+        indexes=indexes,
         output=folder / "index.parquet",
         manifest=folder / "manifest.json",
     )
     return folder / "index.parquet"
 
 
-def make_index(folder: Path, clips: Sequence[MadeClip], *, chunks: int = 1) -> Path:
+def make_index(
+    folder: Path, clips: Sequence[MadeClip], *, chunks: int = 1, target_mib: float = 1024.0
+) -> Path:
     """Pack clips into shards and give the path of their index."""
-    return join(pack_chunks(folder, clips, chunks=chunks))
+    return join(pack_chunks(folder, clips, chunks=chunks, target_mib=target_mib))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gram.data.annotations import make_clips
+from gram.data.media_files import chunk_of
 from gram.data.tables import CLIPS, Row, read_rows
 
 
@@ -88,7 +89,7 @@ def test_records_of_another_split_are_left_out_and_counted(
     records = [{"id": "a", "desc": "x", "split": "val"}, {"id": "b", "desc": "x", "split": "test"}]
     with caplog.at_level(logging.INFO):
         assert [row["clip_id"] for row in read_json(tmp_path, records)] == ["b"]
-    assert "1 records of other splits left out" in caplog.text
+    assert "left out: 1 records of other splits" in caplog.text
 
 
 def test_blank_captions_are_left_out(tmp_path: Path) -> None:
@@ -160,8 +161,62 @@ def test_counts_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     records = [{"id": "a", "desc": ["x", "y"], "subtitle": "z"}, {"id": "b", "desc": "x", "end": 2}]
     with caplog.at_level(logging.INFO):
         read_json(tmp_path, records)
-    expected = "2 clips (test 2), 3 captions, 1 with a subtitle, 1 parts of longer files"
+    expected = "test: 2 clips, 3 captions, 1 with a subtitle, 1 parts of longer files"
     assert expected in caplog.text
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+SIX = [{"id": f"clip{number}", "desc": "x"} for number in range(6)]
+
+
+def parts_of(tmp_path: Path, content: object, *, chunks: int) -> dict[str, tuple[list[str], int]]:
+    """Write the parts; give the clips and the time of change of each."""
+    path = write(tmp_path / "a.json", content)
+    make_clips([("test", path)], tmp_path / "clips.parquet", chunks=chunks)
+    return {
+        part.name: ([row["clip_id"] for row in read_rows(part)], part.stat().st_mtime_ns)
+        for part in sorted((tmp_path / "clips").iterdir())
+    }
+
+
+def test_parts_hold_the_clips_of_their_chunks(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path, SIX, chunks=3)
+    assert {name: ids for name, (ids, _) in parts.items()} == {
+        f"{chunk:04d}.parquet": [
+            record["id"] for record in SIX if chunk_of(record["id"], 3) == chunk
+        ]
+        for chunk in range(3)
+    }
+    whole = read_rows(tmp_path / "clips.parquet")
+    rows = [row for part in parts for row in read_rows(tmp_path / "clips" / part)]
+    assert sorted(rows, key=lambda row: row["key"]) == whole
+
+
+def test_no_parts_are_written_unless_asked_for(tmp_path: Path) -> None:
+    read_json(tmp_path, SIX)
+    assert not (tmp_path / "clips").exists()
+
+
+def test_only_the_part_of_a_changed_clip_is_written_again(tmp_path: Path) -> None:
+    before = parts_of(tmp_path, SIX, chunks=3)
+    after = parts_of(tmp_path, [*SIX[:5], SIX[5] | {"desc": "y"}], chunks=3)
+    changed = [name for name in before if before[name][1] != after[name][1]]
+    assert changed == [f"{chunk_of('clip5', 3):04d}.parquet"]
+
+
+def test_a_damaged_part_is_written_again(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path, SIX, chunks=3)
+    (tmp_path / "clips" / "0001.parquet").write_bytes(b"PAR1")
+    again = parts_of(tmp_path, SIX, chunks=3)
+    assert {name: ids for name, (ids, _) in again.items()} == {
+        name: ids for name, (ids, _) in parts.items()
+    }
+
+
+def test_parts_of_another_division_are_removed(tmp_path: Path) -> None:
+    parts_of(tmp_path, SIX, chunks=3)
+    assert list(parts_of(tmp_path, SIX, chunks=1)) == ["0000.parquet"]
 
 
 # --- what is wrong -----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -6,12 +7,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gram.data.loader import ClipDataset, batches, epoch_order, evaluation_batches
-from gram.data.transforms import filter_bank
+from gram.data import clip_reader
+from gram.data.clip_dataset import ClipDataset
+from gram.data.loader import batches, evaluation_batches
+from gram.data.order import epoch_order
+from gram.data.tars import read_member
 from gram.data.vocabulary import SPECIAL
 from gram.types import ITEM_MODALITIES, Batch, Modality
-from tests.unit.data.made_datasets import ALL, INPUTS, MIXED, dataset, with_inputs
-from tests.unit.data.made_shards import MadeClip, gray_of, make_index, tone
+from tests.unit.data.made_datasets import ALL, MIXED, dataset, gray_levels, with_inputs
+from tests.unit.data.made_shards import MadeClip, make_index
 
 VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
 
@@ -42,98 +46,6 @@ def flat(batch: Batch) -> list[object]:
 
 def same(some: Sequence[Batch], others: Sequence[Batch]) -> bool:
     return [flat(batch) for batch in some] == [flat(batch) for batch in others]
-
-
-def gray_levels(data: ClipDataset, row: int = 0, number: int = 0) -> list[int]:
-    """Gray levels of the frames of a sample: they tell which ones they are."""
-    video_fchw = data.sample(row, epoch=number).video_fchw
-    assert video_fchw is not None
-    return [int(frame.float().mean().round()) for frame in video_fchw]
-
-
-# --- one clip --------------------------------------------------------------------------------
-
-
-def test_evaluation_takes_the_middle_frame_of_each_segment(whole: Path) -> None:
-    data = dataset(whole, num_frames=4, is_training=False)
-    assert gray_levels(data) == [gray_of(number) for number in (0, 2, 4, 6)]
-
-
-def test_training_takes_one_frame_of_each_segment(whole: Path) -> None:
-    data = dataset(whole)
-    seen = [gray_levels(data, number=number) for number in range(40)]
-    halves = [set(range(4)), set(range(4, 8))]
-    found = [{(level - 20) // 10 for level in column} for column in zip(*seen, strict=True)]
-    assert found == halves
-
-
-def test_a_clip_of_few_frames_repeats_them(tmp_path: Path) -> None:
-    index = make_index(tmp_path, [MadeClip(clip_id="short", frames=2)])
-    data = dataset(index, num_frames=4, is_training=False)
-    assert gray_levels(data) == [gray_of(0), gray_of(0), gray_of(1), gray_of(1)]
-
-
-def test_frames_and_depth_maps_are_chosen_by_the_same_draw(whole: Path) -> None:
-    data = dataset(whole, num_frames=4)
-    for number in range(5):
-        sample = data.sample(0, epoch=number)
-        assert sample.depth_fchw is not None
-        near = [round(float(one[..., -4:].float().mean()) * 4 / 255) for one in sample.depth_fchw]
-        assert near == [1, 2, 3, 4]
-
-
-def test_training_draws_among_all_captions(whole: Path) -> None:
-    data = dataset(whole)
-    found = {data.sample(0, epoch=number).caption for number in range(60)}
-    assert found == set(ALL[0].captions)
-
-
-def test_evaluation_takes_the_first_caption(whole: Path) -> None:
-    assert dataset(whole, is_training=False).sample(3, epoch=7).caption == "caption 0"
-
-
-@pytest.mark.parametrize("is_training", [True, False])
-def test_a_caption_can_be_asked_for(whole: Path, is_training: bool) -> None:
-    data = dataset(whole, is_training=is_training)
-    assert data.sample(0, epoch=0, caption=3).caption == "caption 3"
-
-
-def test_the_other_draws_do_not_depend_on_the_caption(whole: Path) -> None:
-    data = dataset(whole)
-    some, other = (data.sample(0, epoch=4, caption=caption) for caption in (0, 3))
-    assert torch.equal(some.video_fchw, other.video_fchw)  # type: ignore[arg-type]
-
-
-def test_runs_of_other_modalities_draw_the_same_frames(whole: Path) -> None:
-    alone, together = dataset(whole, modalities=[VIDEO]), dataset(whole)
-    assert gray_levels(alone, number=5) == gray_levels(together, number=5)
-
-
-def test_training_draws_among_all_slices_of_sound(whole: Path) -> None:
-    data = dataset(whole, with_inputs(audio_frames=16))  # 98 frames: seven slices
-    banks = [data.sample(0, epoch=number).audio_ctm for number in range(60)]
-    assert len({tuple(bank.flatten().tolist()) for bank in banks if bank is not None}) == 7
-
-
-def test_evaluation_takes_the_middle_slice_of_sound(whole: Path) -> None:
-    bank = dataset(whole, is_training=False).sample(0, epoch=0).audio_ctm
-    start = 32 * 160  # 98 frames: four slices, of which the second is the middle
-    wanted = filter_bank(tone(1.0)[start : start + 31 * 160 + 400], INPUTS)
-    assert torch.equal(bank, wanted.unsqueeze(0))  # type: ignore[arg-type]
-
-
-def test_random_crops_differ_between_epochs(tmp_path: Path) -> None:
-    index = make_index(tmp_path, [MadeClip(clip_id="a")])
-    data = dataset(index, with_inputs(transform="crop_flip"), modalities=[DEPTH])
-    # The right half is near, so a flip shows.
-    near = {bool(_depth(data, number)[..., 0].float().mean() > 40) for number in range(20)}
-    assert near == {True, False}
-
-
-def _depth(data: ClipDataset, number: int) -> torch.Tensor:
-    depth_fchw = data.sample(0, epoch=number).depth_fchw
-    assert depth_fchw is not None
-    return depth_fchw
 
 
 # --- batches ---------------------------------------------------------------------------------
@@ -170,13 +82,16 @@ def test_going_on_after_some_batches_gives_the_same_rest(whole: Path, start: int
     assert same(epoch(dataset(whole), 2, start=start), epoch(dataset(whole), 2)[start:])
 
 
-def test_skipped_batches_are_not_read(tmp_path: Path) -> None:
-    index = make_index(tmp_path, ALL[:4], chunks=4)
-    last = int(epoch_order(4, seed=0, epoch=0)[-1])
-    for chunk in set(range(4)) - {last}:
-        (index.parent / f"{chunk:04d}.tar").unlink()
-    (rest,) = batches(dataset(index), batch_size=1, seed=0, epoch=0, start=3)
-    assert rest.clip_ids == (f"clip{last}",)
+def test_skipped_batches_are_not_read(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def reading(*given: object, clip_id: str, kind: str) -> bytes:
+        read.append(clip_id)
+        return read_member(*given, clip_id=clip_id, kind=kind)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(clip_reader, "read_member", reading)
+    (rest,) = epoch(dataset(whole, modalities=[VIDEO]), start=2)
+    assert sorted(read) == sorted(rest.clip_ids)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -224,11 +139,35 @@ def test_an_order_holds_every_clip_once() -> None:
     assert sorted(epoch_order(100, seed=3, epoch=4)) == list(range(100))
 
 
+def loader_threads() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith("gram-loader")]
+
+
 def test_a_reader_that_stops_early_ends_its_threads(whole: Path) -> None:
     stream = batches(dataset(whole), batch_size=1, seed=0, epoch=0, workers=2)
     assert len(list(itertools.islice(stream, 2))) == 2
+    assert loader_threads() != []
     stream.close()  # type: ignore[attr-defined]
-    assert list(stream) == []
+    assert loader_threads() == []
+
+
+def test_threads_end_with_the_epoch(whole: Path) -> None:
+    assert len(epoch(dataset(whole), workers=2)) == 3
+    assert loader_threads() == []
+
+
+@pytest.mark.parametrize("kind", [MemoryError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_whatever_ends_a_task_reaches_the_reader(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, workers: int, kind: type[BaseException]
+) -> None:
+    def fail(*_: object, **__: object) -> bytes:
+        raise kind
+
+    monkeypatch.setattr(clip_reader, "read_member", fail)
+    with pytest.raises(kind):
+        epoch(dataset(whole), workers=workers)
+    assert loader_threads() == []
 
 
 # --- what stands in a batch ------------------------------------------------------------------
@@ -301,15 +240,13 @@ def test_a_blank_subtitle_counts_as_present_when_dropping(mixed: Path) -> None:
 
 
 def test_a_batch_without_any_sound_still_has_its_input(mixed: Path) -> None:
-    data = dataset(mixed, is_training=False)
-    batch = data.batch([data.sample(1, epoch=0)])
+    batch = list(evaluation_batches(dataset(mixed, is_training=False), batch_size=1))[1]
     assert batch.audio_bctm is not None
     assert tuple(batch.audio_bctm.shape) == (1, 1, 32, 64)
 
 
 def test_pictures_stay_bytes_where_all_are_missing(mixed: Path) -> None:
-    data = dataset(mixed, is_training=False)
-    batch = data.batch([data.sample(2, epoch=0)])
+    batch = list(evaluation_batches(dataset(mixed, is_training=False), batch_size=1))[2]
     assert batch.depth_bfchw is not None
     assert batch.depth_bfchw.dtype == torch.uint8
 

@@ -7,7 +7,7 @@ import pytest
 
 from gram.data.annotations import make_clips
 from gram.data.media_files import chunk_of
-from gram.data.probe import Readers, probe_chunk
+from gram.data.probe import Known, Readers, probe_chunk
 from gram.data.status import Status
 from gram.data.tables import FETCH, PROBE, Row, read_rows, write_rows
 
@@ -16,7 +16,9 @@ from gram.data.tables import FETCH, PROBE, Row, read_rows, write_rows
 def probe(tmp_path: Path) -> Callable[..., list[Row]]:
     """Probe the clips of a CSV text."""
 
-    def run(text: str, media: Path, *, chunk: int = 0, chunks: int = 1) -> list[Row]:
+    def run(
+        text: str, media: Path, *, chunk: int = 0, chunks: int = 1, memory: Path | None = None
+    ) -> list[Row]:
         (tmp_path / "a.csv").write_text(text)
         make_clips([("test", tmp_path / "a.csv")], tmp_path / "clips.parquet")
         output = tmp_path / "probe.parquet"
@@ -27,6 +29,7 @@ def probe(tmp_path: Path) -> Callable[..., list[Row]]:
             chunks=chunks,
             output=output,
             workers=2,
+            known=Known(memory=memory),
         )
         return read_rows(output)
 
@@ -50,6 +53,7 @@ def test_a_file_is_described(
         "width": 96,
         "height": 64,
         "frame_rate": 10.0,
+        "picture_start_seconds": 0.0,
         "has_audio": True,
         "audio_codec": "aac",
         "sample_rate_hz": 44100,
@@ -123,7 +127,7 @@ def probe_fetched(folder: Path, *outcomes: Row) -> list[Row]:
         chunks=1,
         output=folder / "probe.parquet",
         workers=1,
-        fetched=folder / "fetched.parquet",
+        known=Known(fetched=folder / "fetched.parquet"),
     )
     return read_rows(folder / "probe.parquet")
 
@@ -205,6 +209,68 @@ def test_an_id_that_ends_in_a_suffix_is_told_to_leave_it_out(
         f"no media file named 'a.mp4' in {repeated}, but a.mp4 is there; leave out the suffix "
         "in the annotation",
     )
+
+
+@pytest.mark.parametrize(
+    ("source_id", "reason"),
+    [
+        ("A", "no media file named 'A' in {}, but a.mp4 is there; spell the id as the file is"),
+        ("f", "f.mp4 is a folder, not a media file"),
+        ("pipe", "pipe.mp4 is not a regular file"),
+        ("loop", "loop.mp4 cannot be opened: Too many levels of symbolic links"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_told(
+    repeated: Path, probe: Callable[..., list[Row]], source_id: str, reason: str
+) -> None:
+    (repeated / "f.mp4").mkdir()
+    os.mkfifo(repeated / "pipe.mp4")
+    (repeated / "loop.mp4").symlink_to("loop.mp4")
+    found = reasons_by_clip(probe(f"video_id,caption\n{source_id},x\n", repeated))
+    assert found[source_id][1].startswith(reason.format(repeated))
+
+
+def test_of_files_of_one_name_the_only_one_that_can_be_used_is_taken(
+    tmp_path: Path, make_media: Callable[..., Path], probe: Callable[..., list[Row]]
+) -> None:
+    right = make_media(tmp_path / "media" / "b" / "v.mkv", sound=None)
+    (tmp_path / "media" / "v.mp4").write_text("<html>not found</html>")
+    (tmp_path / "media" / "v").write_text("notes")
+    (row,) = probe("video_id,caption\nv,x\n", tmp_path / "media")
+    assert (row["status"], row["media"]) == ("ok", str(right))
+
+
+def test_files_of_one_name_that_can_all_be_used_are_not_chosen_from(
+    tmp_path: Path, make_media: Callable[..., Path], probe: Callable[..., list[Row]]
+) -> None:
+    for name in ("v.mkv", "v.mp4"):
+        make_media(tmp_path / "media" / name, sound=None)
+    (row,) = probe("video_id,caption\nv,x\n", tmp_path / "media")
+    assert (row["status"], row["media"]) == ("duplicate", None)
+
+
+def test_a_folder_whose_name_is_not_utf8_costs_its_clips_only(
+    tmp_path: Path, make_media: Callable[..., Path], probe: Callable[..., list[Row]]
+) -> None:
+    film = make_media(tmp_path / "media" / "a.mp4", sound=None)
+    odd = tmp_path / "media" / os.fsdecode(b"\xe9t\xe9")
+    odd.mkdir()
+    (odd / "b.mp4").write_bytes(film.read_bytes())
+    found = reasons_by_clip(probe("video_id,caption\na,x\nb,x\n", tmp_path / "media"))
+    assert found["a"] == ("ok", None)
+    assert found["b"] == (
+        "unreadable",
+        "b.mp4 has a path that is not UTF-8, which no table can hold; rename it",
+    )
+
+
+def test_a_line_break_in_a_name_breaks_no_reason(
+    tmp_path: Path, probe: Callable[..., list[Row]]
+) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a\nb.mp4").write_bytes(b"")
+    (row,) = probe('video_id,caption\n"a\nb",x\n', tmp_path / "media")
+    assert row["reason"] == "a\\nb.mp4 is empty (0 bytes)"
 
 
 # --- files that stall or kill their reader -------------------------------------------------------

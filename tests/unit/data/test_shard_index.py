@@ -1,5 +1,6 @@
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from gram.data import shard_index
 from gram.data.shard_index import INDEX
 from gram.data.shards import index_shards
 from gram.data.status import Status
-from gram.data.tables import EXTRACTION, Row, read_rows
+from gram.data.tables import EXTRACTION, read_rows
 from gram.files import sha256_of
 from tests.unit.data.made_shards import MadeClip, join, pack_chunks
 
@@ -20,10 +21,6 @@ CLIPS = (
     MadeClip(clip_id="lost", status=Status.NOT_FOUND),
     MadeClip(clip_id="flat", depth_maps=None, subtitle=" "),
 )
-
-
-def rows_of(shard: Path) -> dict[str, Row]:
-    return {row["clip_id"]: row for row in read_rows(shard.with_suffix(".parquet"))}
 
 
 def manifest_of(index: Path) -> dict[str, Any]:
@@ -42,7 +39,11 @@ def test_the_index_of_all_shards_is_in_the_order_of_the_clips_table(tmp_path: Pa
 
 def test_each_row_names_the_shard_beside_the_index(tmp_path: Path) -> None:
     index = join(pack_chunks(tmp_path, many(3), chunks=2))
-    assert [row["shard"] for row in read_rows(index)] == ["0000.tar", "0001.tar", "0000.tar"]
+    assert [row["shard"] for row in read_rows(index)] == [
+        "0000-000.tar",
+        "0001-000.tar",
+        "0000-000.tar",
+    ]
 
 
 def test_rows_are_joined_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +53,9 @@ def test_rows_are_joined_window_by_window(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_rows_of_a_joined_index_are_those_of_its_chunks(tmp_path: Path) -> None:
-    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
-    chunks = [row for shard in shards for row in rows_of(shard).values()]
-    assert read_rows(join(shards)) == sorted(chunks, key=lambda row: str(row["key"]))
+    indexes = pack_chunks(tmp_path, CLIPS, chunks=2)
+    chunks = [row for index in indexes for row in read_rows(index)]
+    assert read_rows(join(indexes)) == sorted(chunks, key=lambda row: str(row["key"]))
 
 
 def test_the_same_shards_give_the_same_index_and_manifest(tmp_path: Path) -> None:
@@ -66,8 +67,9 @@ def test_the_same_shards_give_the_same_index_and_manifest(tmp_path: Path) -> Non
 
 
 def test_the_manifest_tells_samples_bytes_and_digest_of_each_shard(tmp_path: Path) -> None:
-    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
-    assert manifest_of(join(shards))["shards"] == [
+    indexes = pack_chunks(tmp_path, CLIPS, chunks=2)
+    shards = [index.with_name(f"{index.stem}-000.tar") for index in indexes]
+    assert manifest_of(join(indexes))["shards"] == [
         {
             "shard": shard.name,
             "samples": samples,
@@ -137,36 +139,64 @@ def test_the_counts_are_logged_in_one_line(
     )
 
 
-def test_a_cut_shard_is_noticed(tmp_path: Path) -> None:
-    shards = pack_chunks(tmp_path, CLIPS, chunks=2)
-    shards[1].write_bytes(shards[1].read_bytes()[:-512])
-    with pytest.raises(ValueError, match=r"0001\.tar has \d+ bytes, it had \d+ when it was packed"):
-        join(shards)
+def cut(shard: Path) -> None:
+    shard.write_bytes(shard.read_bytes()[:-512])
 
 
-def test_a_shard_with_one_changed_byte_is_noticed(tmp_path: Path) -> None:
-    (shard,) = pack_chunks(tmp_path, CLIPS)
+def change(shard: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[1000] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(ValueError, match=r"0000\.tar has changed since it was packed.*delete"):
-        join([shard])
 
 
-def test_an_absent_shard_is_noticed(tmp_path: Path) -> None:
-    (shard,) = pack_chunks(tmp_path, CLIPS)
+def remove(shard: Path) -> None:
     shard.unlink()
-    with pytest.raises(ValueError, match=r"0000\.tar is not there; delete .*0000\.parquet"):
-        join([shard])
 
 
-def test_a_shard_in_another_folder_is_refused(tmp_path: Path) -> None:
-    (shard,) = pack_chunks(tmp_path, CLIPS)
-    with pytest.raises(ValueError, match="a loader looks for shards beside the index"):
+DAMAGE = {
+    cut: r"0001-000\.tar has \d+ bytes, it had \d+ when it was packed; what was left",
+    change: r"0001-000\.tar has changed since it was packed, its SHA-256 is another one; what was",
+    remove: r"0001-000\.tar is not there; what was left .* run the workflow again",
+}
+"""Ways to damage a shard, and what is said then."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_shard_is_named(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    indexes = pack_chunks(tmp_path, CLIPS, chunks=2)
+    damage(indexes[1].with_name("0001-000.tar"))
+    with pytest.raises(ValueError, match=DAMAGE[damage]):
+        join(indexes)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_shard_is_removed_so_that_its_chunk_is_packed_again(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    indexes = pack_chunks(tmp_path, CLIPS, chunks=2)
+    damage(indexes[1].with_name("0001-000.tar"))
+    with pytest.raises(ValueError, match="packs that chunk anew"):
+        join(indexes)
+    left = sorted(path.name for path in indexes[0].parent.iterdir())
+    assert left == ["0000-000.tar", "0000.parquet"]
+
+
+def test_tars_that_an_earlier_run_left_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    indexes = pack_chunks(tmp_path, CLIPS)
+    indexes[0].with_name("0007-000.tar").write_bytes(b"")
+    join(indexes)
+    assert "1 tars in" in caplog.text
+    assert "are of no chunk, 0007-000.tar first" in caplog.text
+
+
+def test_an_index_in_another_folder_is_refused(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, CLIPS)
+    with pytest.raises(ValueError, match="a loader looks for shards beside it"):
         index_shards(
             ShardsConfig(),
-            indexes=[shard.with_suffix(".parquet")],
-            shards=[shard],
+            indexes=[index],
             output=tmp_path / "index.parquet",
             manifest=tmp_path / "manifest.json",
         )

@@ -14,10 +14,13 @@ import simplejpeg
 import soundfile
 import webdataset
 
-from gram.data.shard_index import INDEX
+from gram.data.manifest import chunk_index
+from gram.data.shard_index import INDEX, shards_of_chunk
+from gram.data.shard_writer import ShardWriter
 from gram.data.status import Status
 from gram.data.tables import Row, read_rows, write_rows
 from gram.data.tars import Archive, add_member, open_archive
+from gram.files import sha256_of
 from tests.unit.data.made_shards import (
     MadeClip,
     frame_jpeg,
@@ -37,11 +40,17 @@ CLIPS = (
 
 def packed(folder: Path, clips: Sequence[MadeClip] = CLIPS) -> Path:
     """Pack clips into one shard."""
-    return pack_chunks(folder, clips)[0]
+    (index,) = pack_chunks(folder, clips)
+    return index.with_name("0000-000.tar")
 
 
 def rows_of(shard: Path) -> dict[str, Row]:
-    return {row["clip_id"]: row for row in read_rows(shard.with_suffix(".parquet"))}
+    return {row["clip_id"]: row for row in read_rows(chunk_index(shard))}
+
+
+def tars_of(index: Path) -> list[str]:
+    """Name the tars beside an index."""
+    return sorted(path.name for path in index.parent.glob("*.tar"))
 
 
 def member(shard: Path, row: Row, kind: str) -> bytes:
@@ -152,7 +161,7 @@ def test_the_index_says_why_a_clip_has_no_depth(tmp_path: Path) -> None:
 
 
 def test_the_index_has_the_columns_that_it_promises(tmp_path: Path) -> None:
-    index = packed(tmp_path).with_suffix(".parquet")
+    index = chunk_index(packed(tmp_path))
     assert pq.read_schema(index).remove_metadata() == INDEX
 
 
@@ -162,8 +171,8 @@ def test_the_same_input_gives_the_same_shard(tmp_path: Path) -> None:
 
 def test_the_same_input_gives_the_same_index(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
-    first = pack(inputs, tmp_path / "0000.tar").read_bytes()
-    assert pack(inputs, tmp_path / "0000.tar").read_bytes() == first
+    first = pack(inputs, tmp_path / "0000.parquet").read_bytes()
+    assert pack(inputs, tmp_path / "0000.parquet").read_bytes() == first
 
 
 def test_a_shard_names_no_time_and_no_owner(tmp_path: Path) -> None:
@@ -172,14 +181,97 @@ def test_a_shard_names_no_time_and_no_owner(tmp_path: Path) -> None:
     assert facts == {(0, 0, 0, "", "")}
 
 
-def test_a_chunk_without_usable_clips_gives_a_shard_without_members(tmp_path: Path) -> None:
-    shard = packed(tmp_path, [MadeClip(clip_id="lost", status=Status.NOT_FOUND)])
-    with tarfile.open(shard) as tar:
-        assert tar.getnames() == []
+def test_a_chunk_without_usable_clips_gives_no_shard(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, [MadeClip(clip_id="lost", status=Status.NOT_FOUND)])
+    assert (tars_of(index), shards_of_chunk(index), len(read_rows(index))) == ([], [], 1)
 
 
 def test_a_chunk_without_clips_gives_an_empty_index(tmp_path: Path) -> None:
     assert rows_of(packed(tmp_path, [])) == {}
+
+
+# --- several shards of a chunk -----------------------------------------------------------------
+
+SMALL_MIB = 30 / 1024
+"""A shard of this size holds two of the clips of ``many``."""
+
+
+def many(number: int) -> list[MadeClip]:
+    return [MadeClip(clip_id=f"clip{n}", sound_seconds=0.4) for n in range(number)]
+
+
+def test_a_chunk_larger_than_a_shard_becomes_several(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, many(5), target_mib=SMALL_MIB)
+    assert tars_of(index) == ["0000-000.tar", "0000-001.tar", "0000-002.tar"]
+    assert [row["shard"] for row in read_rows(index)] == [
+        f"0000-{number:03d}.tar" for number in (0, 0, 1, 1, 2)
+    ]
+
+
+def test_no_shard_is_larger_than_wanted_and_none_could_hold_the_next_clip(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, many(9), target_mib=SMALL_MIB)
+    sizes = [facts.bytes for facts in shards_of_chunk(index)]
+    assert max(sizes) <= SMALL_MIB * 2**20
+    clip = sizes[0] / 2
+    assert all(size + clip > SMALL_MIB * 2**20 for size in sizes[:-1])
+
+
+def test_a_clip_larger_than_a_shard_stands_in_one_alone(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, many(3), target_mib=1 / 1024)
+    assert [facts.samples for facts in shards_of_chunk(index)] == [1, 1, 1]
+
+
+def test_the_size_of_a_shard_changes_no_member(tmp_path: Path) -> None:
+    chunks = [
+        pack_chunks(tmp_path / str(mib), many(5), target_mib=mib)[0] for mib in (SMALL_MIB, 1.0)
+    ]
+    some, others = (
+        [member(index.with_name(row["shard"]), row, "jpgs") for row in read_rows(index)]
+        for index in chunks
+    )
+    assert some == others
+
+
+def test_webdataset_reads_all_shards_of_a_chunk(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, many(5), target_mib=SMALL_MIB)
+    tars = str(index.with_name("0000-{000..002}.tar"))
+    keys = [sample["__key__"] for sample in webdataset.WebDataset(tars, shardshuffle=False)]
+    assert keys == [f"{number:08d}" for number in range(5)]
+
+
+def test_the_index_knows_samples_size_and_digest_of_each_shard(tmp_path: Path) -> None:
+    (index,) = pack_chunks(tmp_path, many(3), target_mib=SMALL_MIB)
+    tars = [index.with_name(name) for name in tars_of(index)]
+    assert shards_of_chunk(index) == [
+        (tar.name, samples, tar.stat().st_size, sha256_of(tar))
+        for tar, samples in zip(tars, [2, 1], strict=True)
+    ]
+
+
+def test_a_shard_has_the_bytes_that_the_tar_library_writes(tmp_path: Path) -> None:
+    shard = packed(tmp_path)
+    with tarfile.open(shard) as tar, open_archive(tmp_path / "again.tar") as again:
+        for one in tar:
+            add_member(again, one.name, tar.extractfile(one).read())  # type: ignore[union-attr]
+    assert shard.read_bytes() == (tmp_path / "again.tar").read_bytes()
+
+
+def test_shards_of_an_earlier_packing_are_removed(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(many(5))))
+    index = pack(inputs, tmp_path / "shards" / "0000.parquet", target_mib=SMALL_MIB)
+    index.with_name("0001-000.tar").write_bytes(b"of another chunk")
+    index.with_name(".0000-007.tar.part").write_bytes(b"of a packing that was killed")
+    pack(inputs, index)
+    left = sorted(path.name for path in index.parent.iterdir())
+    assert left == ["0000-000.tar", "0000.parquet", "0001-000.tar"]
+
+
+@pytest.mark.parametrize("key", ["A", "a.b", "", "00000000", "a/b"])
+def test_a_key_that_readers_would_take_apart_or_twice_is_refused(tmp_path: Path, key: str) -> None:
+    with ShardWriter(tmp_path, name="x", target_bytes=2**20) as writer:
+        writer.add("00000000", {"json": b"{}"})
+        with pytest.raises(ValueError, match="follows '00000000'; keys of samples are"):
+            writer.add(key, {"json": b"{}"})
 
 
 # --- inputs that do not belong together ------------------------------------------------------
@@ -190,14 +282,14 @@ def test_a_table_of_other_clips_is_named(tmp_path: Path) -> None:
     rows = read_rows(inputs.subtitles)
     write_rows(inputs.subtitles, rows[1:], schema=pq.read_schema(inputs.subtitles))
     with pytest.raises(ValueError, match=r"subtitles\.parquet lists 3 clips.*delete both tables"):
-        pack(inputs, tmp_path / "0000.tar")
+        pack(inputs, tmp_path / "0000.parquet")
 
 
 def test_a_cut_tar_is_named(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
     inputs.extracted.write_bytes(inputs.extracted.read_bytes()[:3000])
     with pytest.raises(ValueError, match=r"clips\.tar.*(not a whole tar|lacks the member)"):
-        pack(inputs, tmp_path / "0000.tar")
+        pack(inputs, tmp_path / "0000.parquet")
 
 
 def test_a_tar_that_is_cut_between_members_is_named(tmp_path: Path) -> None:
@@ -206,7 +298,7 @@ def test_a_tar_that_is_cut_between_members_is_named(tmp_path: Path) -> None:
         last = tar.getmembers()[-1]
     inputs.extracted.write_bytes(inputs.extracted.read_bytes()[: last.offset])
     with pytest.raises(ValueError, match=r"clips\.tar lacks the member 00000003\.json"):
-        pack(inputs, tmp_path / "0000.tar")
+        pack(inputs, tmp_path / "0000.parquet")
 
 
 def test_a_tar_of_other_clips_is_named(tmp_path: Path) -> None:
@@ -215,15 +307,25 @@ def test_a_tar_of_other_clips_is_named(tmp_path: Path) -> None:
     others = write_inputs(tmp_path / "b", list(enumerate(renamed)))
     others.extracted.replace(inputs.extracted)
     with pytest.raises(ValueError, match="has the clip 'other all' as 00000000"):
-        pack(inputs, tmp_path / "0000.tar")
+        pack(inputs, tmp_path / "0000.parquet")
 
 
 def test_a_failure_leaves_no_shard(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path, list(enumerate(CLIPS)))
     inputs.depth.write_bytes(b"")
     with pytest.raises(ValueError, match="not a whole tar"):
-        pack(inputs, tmp_path / "0000.tar")
-    assert not (tmp_path / "0000.tar").exists()
+        pack(inputs, tmp_path / "shards" / "0000.parquet")
+    assert not (tmp_path / "shards").exists()
+
+
+def test_a_failure_in_the_middle_leaves_no_shard(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path, list(enumerate(many(5))))
+    with tarfile.open(inputs.extracted) as tar:
+        last = tar.getmembers()[-1]
+    inputs.extracted.write_bytes(inputs.extracted.read_bytes()[: last.offset])
+    with pytest.raises(ValueError, match=r"lacks the member 00000004\.json"):
+        pack(inputs, tmp_path / "shards" / "0000.parquet", target_mib=SMALL_MIB)
+    assert list((tmp_path / "shards").iterdir()) == []
 
 
 # --- tars ------------------------------------------------------------------------------------

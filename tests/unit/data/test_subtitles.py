@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gram.data.subtitles import read_subtitles
+from gram.data.subtitles import SUBTITLES, read_subtitles
 from gram.data.tables import PROBE, Row, read_rows, write_rows
 
 
@@ -19,17 +19,25 @@ def subtitles_of(folder: Path, *texts: str | None) -> list[Row]:
 
 
 def test_a_subtitle_comes_from_the_annotation(tmp_path: Path) -> None:
-    row = {"clip_id": "clip0", "subtitle": "hello there", "source": "annotation"}
-    assert subtitles_of(tmp_path, "hello there") == [row]
+    (row,) = subtitles_of(tmp_path, "hello there")
+    known = {"clip_id": "clip0", "subtitle": "hello there", "source": "annotation"}
+    assert row == {**dict.fromkeys(SUBTITLES.names), **known}
 
 
 def test_blanks_around_a_subtitle_are_taken_off(tmp_path: Path) -> None:
     assert subtitles_of(tmp_path, "\n hello\tthere \n")[0]["subtitle"] == "hello\tthere"
 
 
-@pytest.mark.parametrize("text", [None, "", " \n\t"], ids=["none", "empty", "blank"])
-def test_a_blank_subtitle_is_none(tmp_path: Path, text: str | None) -> None:
-    assert subtitles_of(tmp_path, text) == [{"clip_id": "clip0", "subtitle": None, "source": None}]
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(None, "not annotated"), ("", "annotated as blank"), (" \n\t", "annotated as blank")],
+    ids=["none", "empty", "blank"],
+)
+def test_a_blank_subtitle_is_none_and_says_why(
+    tmp_path: Path, text: str | None, reason: str
+) -> None:
+    (row,) = subtitles_of(tmp_path, text)
+    assert row == {**dict.fromkeys(SUBTITLES.names), "clip_id": "clip0", "reason": reason}
 
 
 def test_every_clip_keeps_its_row_in_order(tmp_path: Path) -> None:

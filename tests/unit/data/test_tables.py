@@ -1,6 +1,17 @@
+import os
 from pathlib import Path
 
-from gram.data.tables import CLIPS, EXTRACTION, PROBE, read_rows, write_rows
+import pytest
+
+from gram.data.tables import (
+    CLIPS,
+    EXTRACTION,
+    PROBE,
+    printable,
+    read_rows,
+    update_rows,
+    write_rows,
+)
 
 
 def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -27,3 +38,28 @@ def test_a_folder_name_adds_no_column(tmp_path: Path) -> None:
 def test_each_table_has_the_columns_of_the_one_before() -> None:
     assert EXTRACTION.names[: len(PROBE.names)] == PROBE.names
     assert PROBE.names[: len(CLIPS.names)] == CLIPS.names
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("épée 剣", "épée 剣"), ("a\nb\t", "a\\nb\\t"), (os.fsdecode(b"\xff"), "\\udcff")],
+    ids=["letters", "breaks", "not UTF-8"],
+)
+def test_what_no_table_and_no_log_can_hold_is_written_out(text: str, written: str) -> None:
+    assert printable(text) == written
+
+
+def test_a_file_that_holds_the_rows_already_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "split=test" / "a.parquet"
+    row = dict.fromkeys(CLIPS.names) | {"key": "00000000", "captions": ["a"]}
+    assert update_rows(path, [row], schema=CLIPS)
+    written = path.stat().st_mtime_ns
+    assert not update_rows(path, [dict(row)], schema=CLIPS)
+    assert path.stat().st_mtime_ns == written
+
+
+def test_a_file_that_holds_other_rows_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    for captions in (["a"], ["b"], ["b", "b"]):
+        assert update_rows(path, [{"key": "0", "captions": captions}], schema=CLIPS)
+        assert read_rows(path)[0]["captions"] == captions

@@ -12,6 +12,7 @@ from gram.data.transforms import (
     center_square,
     crop_flip,
     filter_bank,
+    log_mel_energies,
     num_bank_frames,
     num_slices,
     pick_per_segment,
@@ -248,6 +249,15 @@ def test_slices_together_are_the_whole_filter_bank() -> None:
         for number in range(num_slices(32_000, short))
     ]
     assert torch.cat(parts)[: len(whole)].equal(whole)
+
+
+@pytest.mark.parametrize("level", [0, 1, 300, 20_000])
+@pytest.mark.parametrize("bins", [23, 64, 128])
+@pytest.mark.parametrize("samples", [400, 559, 16_000, 160_240])
+def test_energies_are_torchaudios_bit_for_bit(level: int, bins: int, samples: int) -> None:
+    wave_n = (level * torch.randn(samples, generator=torch.Generator().manual_seed(0))).round()
+    wanted = kaldi.fbank(wave_n.unsqueeze(0), num_mel_bins=bins, sample_frequency=16_000)
+    assert torch.equal(log_mel_energies(wave_n, num_mel_bins=bins), wanted)
 
 
 def test_a_filter_bank_is_kaldis_normalized() -> None:

@@ -16,8 +16,18 @@ import torch
 from torch import Tensor
 
 from gram.evaluation.embeddings import BenchmarkEmbeddings
-from gram.evaluation.results import BenchmarkScores, ScoreResult, write_scores
+from gram.evaluation.results import BenchmarkScores, Origin, ScoreResult, write_scores
 from gram.types import Modality
+
+ORIGIN = Origin(
+    lineage=("volume_tva", "aligned"),
+    checkpoint="results/pretrained/volume_tva/last.safetensors",
+    checkpoint_sha256="a" * 64,
+    index_sha256="b" * 64,
+    frames=8,
+    captions="first",
+    missing="drop",
+)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +52,7 @@ def write_scores_of(tmp_path: Path) -> Callable[..., Path]:
             "queries": 24,
             "counts": {"rows": 13, "unusable": 1, "used": 12},
             "trained_on": 0,
+            "origin": ORIGIN,
             "clip_ids": tuple(f"test_{i:04d}" for i in range(12)),
             "scores": {"volume": result},
         }
@@ -85,6 +96,7 @@ def _make_embeddings(
         queries=tuple(f"caption {i} of the toys" for i in range(clips * captions)),
         counts={"rows": clips + 1, "unusable": 1, "used": clips},
         trained_on=trained_on,
+        origin=ORIGIN,
         text_qd=near(meaning_nd[text_clip_q]),
         text_clip_q=text_clip_q,
         vectors_nd={name: near(meaning_nd) for name in modalities},
@@ -114,12 +126,11 @@ def _pack_clips(folder: Path, *, captions: Sequence[str], pixels: int = 16) -> P
     pq.write_table(pa.Table.from_pylist(rows), index)
     shard = {"shard": "0000.tar", "samples": len(captions), "bytes": 512, "sha256": "0" * 64}
     count, reason = len(captions), f"clip 'test_{len(captions):04d}': 3 of 8 time bins have a frame"
-    modalities = {"video": count, "audio": count, "subtitle": count, "depth": 0}
     state = {"status": "truncated", "stage": "extract", "clips": 1, "first_reasons": [reason]}
     manifest = {
         "shards": [shard],
-        "splits": [{"split": "test", "clips": count + 1, "usable": count, **modalities}],
         "unusable": [state],
+        "subtitles": {"annotation": count},
         "depth": {"not_found": 2},
         "ffmpeg_versions": ["7.1"],
     }
@@ -145,9 +156,12 @@ def _row(
         "status": "ok" if usable else "truncated",
         "stage": None if usable else "extract",
         "reason": None if usable else "3 of 8 time bins have a frame",
+        "has_video": usable,
         "has_audio": usable,
         "has_subtitle": usable,
         "has_depth": False,
+        "subtitle_reason": None,
+        "depth_status": "not_found" if usable else None,
         "shard": "0000.tar" if usable else None,
         "jpgs_offset": offset,
         "jpgs_size": len(member) if usable else None,

@@ -1,5 +1,6 @@
 """A benchmark that is embedded: what is read of each clip, and by how many threads."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import gram.evaluation.embed
 from gram.config import EmbeddingConfig, InputsConfig, ProtocolConfig
 from gram.data.loader import evaluation_batches
 from gram.evaluation.embed import embed_benchmark
+from gram.evaluation.embeddings import load_embeddings
+from gram.evaluation.results import Origin
 from gram.jobs import EmbedSettings
 from gram.model import Encodings, GramModel
 from gram.types import Batch, Modality
@@ -27,6 +30,7 @@ def embed(
         protocol=ProtocolConfig(split="test"),
         ranked_dataset="toys",
         trained_splits=(),
+        lineage=("volume", "aligned"),
     )
 
     def embedded(workers: int) -> bytes:
@@ -90,6 +94,7 @@ def test_as_many_frames_are_taken_as_it_is_set(
             protocol=ProtocolConfig(),
             ranked_dataset="toys",
             trained_splits=(),
+            lineage=("one",),
         ),
         checkpoint=tmp_path / "last.safetensors",
         index=shards / "index.parquet",
@@ -99,3 +104,19 @@ def test_as_many_frames_are_taken_as_it_is_set(
         device=torch.device("cpu"),
     )
     assert seen == [frames, frames]
+
+
+def test_embeddings_say_how_they_came_about(
+    embed: Callable[[int], bytes], shards: Path, tmp_path: Path
+) -> None:
+    embed(0)
+    checkpoint = tmp_path / "last.safetensors"
+    assert load_embeddings(tmp_path / "0.safetensors").origin == Origin(
+        lineage=("volume", "aligned"),
+        checkpoint=checkpoint.as_posix(),
+        checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        index_sha256=hashlib.sha256((shards / "index.parquet").read_bytes()).hexdigest(),
+        frames=8,
+        captions="first",
+        missing="drop",
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gram.evaluation.figures import RecallBar, draw_losses, draw_recalls, draw_volumes
+from gram.evaluation.figures import RecallBar, draw_losses, draw_recalls, draw_steps, draw_volumes
 
 
 def _history(steps: int, *, matching: float = 0.5) -> pd.DataFrame:
@@ -148,3 +148,23 @@ def test_the_cut_offs_that_all_bars_have_are_drawn() -> None:
 def test_bars_without_a_common_cut_off_are_named() -> None:
     with pytest.raises(ValueError, match=r"TV: R@1, R@10; TVA: R@5\); give them one in"):
         draw_recalls(_bars("R@5"), title="Recall")
+
+
+# --- clips step by step -----------------------------------------------------------------------
+
+
+def test_each_step_of_each_split_is_drawn_with_its_clips() -> None:
+    splits = {"train": [("listed", 1200), ("used in pretraining", 900)], "test": [("listed", 7)]}
+    svg = draw_steps(splits, title="Clips")
+    for text in ("train", "test", "listed", "used in pretraining", ">1,200<", ">900<", ">7<"):
+        assert text in svg
+
+
+def test_names_of_splits_are_text() -> None:
+    assert "<b>" not in draw_steps({"<b>": [("listed", 1)]}, title="Clips <b>")
+
+
+@pytest.mark.parametrize("splits", [{}, {"test": []}, {"test": [("listed", 0)]}], ids=str)
+def test_no_clips_cannot_be_drawn(splits: dict[str, list[tuple[str, int]]]) -> None:
+    with pytest.raises(ValueError, match="there are no clips to draw"):
+        draw_steps(splits, title="Clips")

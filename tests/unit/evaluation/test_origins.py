@@ -8,7 +8,6 @@ from gram.evaluation.origins import (
     DatasetFacts,
     PackedShard,
     SetAside,
-    SplitFacts,
     describe_dataset,
 )
 from gram.files import sha256_of
@@ -34,13 +33,6 @@ def facts(index: Path) -> DatasetFacts:
     return describe_dataset("toys", manifest=index.with_name("manifest.json"))
 
 
-def test_clips_are_counted_by_split(facts: DatasetFacts) -> None:
-    assert facts.splits == (
-        SplitFacts(split="train", clips=9, usable=2, audio=1, subtitle=1, depth=1),
-        SplitFacts(split="test", clips=2, usable=1, audio=1, subtitle=0, depth=1),
-    )
-
-
 def test_clips_set_aside_are_counted_the_most_frequent_way_first(facts: DatasetFacts) -> None:
     assert [(aside.status, aside.stage, aside.clips) for aside in facts.aside] == [
         ("truncated", "probe", 7),
@@ -64,12 +56,16 @@ def test_of_many_reasons_the_first_are_told(facts: DatasetFacts) -> None:
 
 
 def test_shards_are_those_of_the_data_set(index: Path, facts: DatasetFacts) -> None:
-    shard = index.with_name("0000.tar")
+    shard = index.with_name("0000-000.tar")
     assert facts.shards == (
         PackedShard(
-            name="0000.tar", samples=3, bytes=shard.stat().st_size, sha256=sha256_of(shard)
+            name="0000-000.tar", samples=3, bytes=shard.stat().st_size, sha256=sha256_of(shard)
         ),
     )
+
+
+def test_subtitles_are_counted_by_where_they_are_from(facts: DatasetFacts) -> None:
+    assert facts.subtitles == {"annotation": 1, "not annotated": 2}
 
 
 def test_depth_files_are_counted_by_what_became_of_them(facts: DatasetFacts) -> None:
@@ -82,5 +78,5 @@ def test_the_decoder_is_named(facts: DatasetFacts) -> None:
 
 def test_a_manifest_of_another_form_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"files": []}), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"manifest.json lacks 'splits'; delete it and run"):
+    with pytest.raises(ValueError, match=r"manifest.json lacks 'unusable'; delete it and run"):
         describe_dataset("toys", manifest=tmp_path / "manifest.json")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gram.config import EvaluationConfig, ReportConfig, TableConfig, TableRow
@@ -12,7 +14,7 @@ from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
 from gram.evaluation.report import make_report
 from gram.evaluation.retrieval import score_retrieval
 from gram.evaluation.tables import make_table
-from gram.jobs import ReportSettings
+from gram.jobs import ClipUse, ReportSettings
 from gram.tracking import Silence
 from gram.types import Modality
 
@@ -21,6 +23,17 @@ RUNS = {
     "volume_tv": (Modality.VIDEO,),
     "volume_tva": (Modality.VIDEO, Modality.AUDIO),
 }
+USES = tuple(
+    ClipUse(
+        run=run,
+        purpose="evaluation",
+        dataset="toys",
+        split="test",
+        modalities=modalities,
+        missing="drop",
+    )
+    for run, modalities in RUNS.items()
+)
 NASTY = '<script>alert("x")</script> & <b>'
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -112,13 +125,14 @@ class Inputs:
         output = self.folder / "report" / "index.html"
         row, configs = showcase or self.row, tables or {"demo": self.table}
         make_report(
-            ReportSettings(report=ReportConfig(**settings), tables=configs, showcase=row),
+            ReportSettings(
+                report=ReportConfig(**settings), tables=configs, showcase=row, uses=USES
+            ),
             tables=[self._path("tables", f"{name}.csv") for name in configs],
             histories=self.histories,
             scores=scores or self.scores,
             embeddings=self._path("embeddings", row.run, row.benchmark),
-            index=self.index,
-            manifest=self.index.with_name("manifest.json"),
+            indexes=[self.index],
             output=output,
         )
         return output.read_text(encoding="utf-8")
@@ -141,7 +155,7 @@ def inputs(
 ) -> Inputs:
     folder = tmp_path_factory.mktemp("report")
     captions = [f"{NASTY} clip {clip}" for clip in range(12)]
-    index = pack_clips(folder / "shards", captions=captions)
+    index = pack_clips(folder / "toys", captions=captions)
     return Inputs(folder / "results", make_embeddings, index)
 
 
@@ -197,6 +211,44 @@ def test_training_on_the_gallery_is_warned_of(html: str) -> None:
 def test_clips_that_were_set_aside_are_told_with_their_reason(html: str) -> None:
     assert "3 of 8 time bins have a frame" in html
     assert "rows 13, unusable 1, used 12" in html
+
+
+def test_a_line_says_how_its_vectors_came_about(html: str) -> None:
+    shown = "".join(Page(html).text)
+    assert "volume_tva ← aligned" in shown
+    assert "a" * 16 + "…" in shown
+
+
+def test_each_step_of_the_way_of_the_clips_is_told(html: str) -> None:
+    shown = " ".join("".join(Page(html).text).split())
+    assert "readable 12 1 truncated (extract) 1" in shown
+    assert "used in evaluation, TVA drop volume_tva 12 1 unusable 1" in shown
+
+
+def test_the_account_stands_beside_the_page(inputs: Inputs, html: str) -> None:
+    account = pd.read_csv(inputs.folder / "report" / "account.csv", keep_default_na=False)
+    used = account[account["step"] == "used in evaluation"]
+    assert used[["run", "modalities", "missing"]].to_numpy().tolist() == [
+        ["volume_tv", "TV", "drop"],
+        ["volume_tva", "TVA", "drop"],
+    ]
+    assert used["clips"].tolist() == [12, 12]
+
+
+def test_a_data_set_s_name_and_reasons_are_text(inputs: Inputs) -> None:
+    rows = pq.read_table(inputs.index)
+    manifest = inputs.index.with_name("manifest.json")
+    kept = inputs.index.read_bytes(), manifest.read_bytes()
+    splits = pa.array([NASTY] + ["test"] * (len(rows) - 1))
+    pq.write_table(rows.set_column(rows.schema.names.index("split"), "split", splits), inputs.index)
+    manifest.write_text(manifest.read_text().replace("truncated", NASTY.replace('"', "'")))
+    try:
+        page = Page(inputs.report())
+    finally:
+        inputs.index.write_bytes(kept[0])
+        manifest.write_bytes(kept[1])
+    assert "script" not in page.tags
+    assert NASTY in "".join(page.text)
 
 
 def test_each_query_states_its_rank(inputs: Inputs) -> None:

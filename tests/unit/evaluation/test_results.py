@@ -1,9 +1,10 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gram.evaluation.results import read_scores, write_scores
+from gram.evaluation.results import BenchmarkScores, read_scores, write_scores
 from gram.types import ITEM_MODALITIES
 
 
@@ -23,3 +24,18 @@ def test_a_file_of_another_form_is_named(tmp_path: Path) -> None:
     (tmp_path / "odd.json").write_text('{"run": "tva"}', encoding="utf-8")
     with pytest.raises(ValueError, match=r"odd.json holds no scores .*delete it and score again"):
         read_scores(tmp_path / "odd.json")
+
+
+def test_scores_say_how_they_came_about(write_scores_of: Callable[..., Path]) -> None:
+    written = json.loads(write_scores_of("tva").read_text(encoding="utf-8"))
+    assert list(written) == list(BenchmarkScores.model_fields)
+    assert written["origin"] == {
+        "lineage": ["volume_tva", "aligned"],
+        "checkpoint": "results/pretrained/volume_tva/last.safetensors",
+        "checkpoint_sha256": "a" * 64,
+        "index_sha256": "b" * 64,
+        "frames": 8,
+        "captions": "first",
+        "missing": "drop",
+    }
+    assert len(written["clip_ids"]) == written["gallery"]

@@ -114,13 +114,13 @@ def test_a_clip_without_frames_has_no_picture(
 def test_a_damaged_shard_is_named(make_embeddings: MakeEmbeddings, index: Path) -> None:
     shard = index.parent / "0000.tar"
     shard.write_bytes(shard.read_bytes().replace(b"\xff\xd9", b"\xff\xd8"))
-    with pytest.raises(ValueError, match=r"0000.tar is damaged .*; delete .*0000.tar and run"):
+    with pytest.raises(ValueError, match=r"0000.tar is damaged .*; run `gram shards verify"):
         _show(make_embeddings(), index)
 
 
 def test_an_absent_shard_is_named(make_embeddings: MakeEmbeddings, index: Path) -> None:
     (index.parent / "0000.tar").unlink()
-    with pytest.raises(ValueError, match=r"the shard .*0000.tar is not there; delete .* and run"):
+    with pytest.raises(ValueError, match=r"the shard .*0000.tar is not there; run `gram shards"):
         _show(make_embeddings(), index)
 
 

@@ -23,16 +23,11 @@ def places(
     folder: Path,
     records: list[dict[str, object]],
     source: SiteSource,
-    *,
-    chunk: int = 0,
-    chunks: int = 1,
 ) -> list[Place | Outcome]:
     annotation = folder / "a.json"
     annotation.write_text(json.dumps([{"desc": "x", **one} for one in records]))
     make_clips([("test", annotation)], folder / "clips.parquet")
-    return find_places(
-        source, folder / "clips.parquet", chunk=chunk, chunks=chunks, annotations=[annotation]
-    )
+    return find_places(source, folder / "clips.parquet", annotations=[annotation])
 
 
 @pytest.mark.parametrize(
@@ -111,12 +106,52 @@ def test_parts_of_one_file_ask_for_it_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_chunk_has_its_own_clips(tmp_path: Path) -> None:
+def test_a_part_of_the_table_has_its_own_clips(tmp_path: Path) -> None:
     names = [f"v{number}" for number in range(12)]
     source = site(url="https://example.org/{id}", pattern="(?P<id>.+)")
-    found = places(tmp_path, [{"video_id": one} for one in names], source, chunk=1, chunks=3)
-    assert [one.source_id for one in found if isinstance(one, Place)] == [
+    (tmp_path / "a.json").write_text(json.dumps([{"id": one, "desc": "x"} for one in names]))
+    make_clips([("test", tmp_path / "a.json")], tmp_path / "clips.parquet", chunks=3)
+    part = find_places(source, tmp_path / "clips/0001.parquet", annotations=[])
+    assert [one.source_id for one in part if isinstance(one, Place)] == [
         one for one in names if chunk_of(one, 3) == 1
+    ]
+
+
+def test_records_of_vast_say_where_the_clips_of_their_ids_are(tmp_path: Path) -> None:
+    record = {
+        "clip_id": "Wtll1g9i0M8.15",
+        "clip_span": ["00:03:00.879", "00:03:05.500"],
+        "url": "https://www.youtube.com/watch?v=Wtll1g9i0M8",
+        "vast_cap": "A boy talks.",
+        "subtitle": "",
+    }
+    annotation, ids = tmp_path / "annotations150k.json", tmp_path / "ids.txt"
+    annotation.write_text(json.dumps([record, {**record, "clip_id": "Wtll1g9i0M8.16"}]))
+    ids.write_text("Wtll1g9i0M8.15\n")
+    files = [("train", annotation), ("train", ids)]
+    make_clips(files, tmp_path / "clips.parquet", format_name="vast")
+    assert find_places(site(), tmp_path / "clips.parquet", annotations=[annotation, ids]) == [
+        Place(
+            source_id="Wtll1g9i0M8.15",
+            url="https://www.youtube.com/watch?v=Wtll1g9i0M8",
+            start_seconds=pytest.approx(180.879),
+            end_seconds=185.5,
+        )
+    ]
+
+
+def test_parts_of_a_file_ask_for_the_whole_of_what_their_records_name(tmp_path: Path) -> None:
+    records = [
+        {
+            "clip_id": f"c{start}",
+            "source_id": "film",
+            "url": "https://example.org/film.mp4",
+            "clip_span": [start, start + 1],
+        }
+        for start in (1, 2)
+    ]
+    assert places(tmp_path, records, site()) == [
+        Place(source_id="film", url="https://example.org/film.mp4")
     ]
 
 
@@ -124,10 +159,4 @@ def test_an_annotation_that_is_no_json_says_that_it_tells_no_place(tmp_path: Pat
     (tmp_path / "a.csv").write_text("video_id,caption\na,x\n")
     make_clips([("test", tmp_path / "a.csv")], tmp_path / "clips.parquet")
     with pytest.raises(ValueError, match="so it does not say where its clips are"):
-        find_places(
-            site(),
-            tmp_path / "clips.parquet",
-            chunk=0,
-            chunks=1,
-            annotations=[tmp_path / "a.csv"],
-        )
+        find_places(site(), tmp_path / "clips.parquet", annotations=[tmp_path / "a.csv"])

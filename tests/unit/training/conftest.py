@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from gram.config import InputsConfig, LossConfig, ModelConfig, OptimizerConfig, 
 from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
-from gram.training.loop import TrainingFiles, train
+from gram.training.loop import train
 from gram.training.means import Means
+from gram.training.preparation import TrainingFiles
 from gram.types import Modality
 
 
@@ -57,9 +59,7 @@ def run(shards: Path, tmp_path: Path) -> Callable[..., Path]:
         start: Path | None = None,
         index: Path = shards / "index.parquet",
         tracker: Silence | None = None,
-        workers: int = 0,
-        cache_mib: int = 0,
-        checkpoint_steps: int = 2,
+        **means: Any,  # noqa: ANN401 - they are passed on
     ) -> Path:
         files = TrainingFiles(
             index=index,
@@ -67,13 +67,8 @@ def run(shards: Path, tmp_path: Path) -> Callable[..., Path]:
             start=start,
             checkpoint=tmp_path / folder / "last.safetensors",
         )
-        means = Means(
-            device=torch.device("cpu"),
-            workers=workers,
-            cache_mib=cache_mib,
-            checkpoint_steps=checkpoint_steps,
-        )
-        train(settings, files, means, tracker=tracker or Silence())
+        used = Means(device=torch.device("cpu"), **{"checkpoint_steps": 2, **means})
+        train(settings, files, used, tracker=tracker or Silence())
         return tmp_path / folder
 
     return train_in

@@ -1,16 +1,16 @@
 """A step of two processes, each with half a batch, against a step of one with all of it."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
 
-from gram.collectives import own_rank
+from gram.collectives import average_gradients, own_rank
 from gram.config import LossConfig
 from gram.model import GramModel
-from gram.training import loop
-from gram.types import Batch, Tokens
+from gram.training.gradients import add_gradients
+from gram.training.precision import Precision
+from gram.training.preparation import share_of
+from gram.types import Batch
 from tests.ranks import run_ranks
 from tests.unit.conftest import INPUTS, PIECES, _make_batch, _make_model_config
 
@@ -18,64 +18,45 @@ CLIPS = 6
 SETTINGS = {
     "connected": LossConfig(gather="connected", matching_on="all"),
     "detached": LossConfig(gather="detached", matching_on="all"),
+    "some_matched": LossConfig(gather="connected", matching_on="all", matching_clips=3),
+    "one_matched": LossConfig(gather="connected", matching_on="all", matching_clips=1),
 }
 
-
-def neighbors(
-    text_distance_bn: Tensor, item_distance_bn: Tensor, *, temperature: float, first: int
-) -> tuple[Tensor, Tensor]:
-    """Stand in for the draw: wrong partners are the next item and the text after that."""
-    own = first + torch.arange(len(text_distance_bn))
-    return (own + 1) % CLIPS, (own + 2) % CLIPS
+Gradients = dict[str, Tensor]
 
 
-def gradients(batch: Batch, config: LossConfig) -> dict[str, Tensor]:
+def gradients(batch: Batch, config: LossConfig, *, micro_batch: int | None = None) -> Gradients:
     torch.manual_seed(0)
     model = GramModel(_make_model_config(), INPUTS, pieces=PIECES).eval()
-    loop.step_loss(model, batch, config).total.backward()
+    precision = Precision("fp32", torch.device("cpu"))
+    add_gradients(model, batch, config, precision=precision, micro_batch=micro_batch)
+    average_gradients(model.parameters())
     return {
         name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None
     }
 
 
-def rows_of(batch: Batch, rows: slice) -> Batch:
-    def texts(tokens: Tokens | None) -> Tokens:
-        assert tokens is not None
-        return Tokens(ids_bl=tokens.ids_bl[rows], mask_bl=tokens.mask_bl[rows])
-
-    def tensor(value: Tensor | None) -> Tensor:
-        assert value is not None
-        return value[rows]
-
-    return replace(
-        batch,
-        clip_ids=batch.clip_ids[rows],
-        caption=texts(batch.caption),
-        subtitle=texts(batch.subtitle),
-        video_bfchw=tensor(batch.video_bfchw),
-        depth_bfchw=tensor(batch.depth_bfchw),
-        audio_bctm=tensor(batch.audio_bctm),
-        present={name: value[rows] for name, value in batch.present.items()},
-    )
-
-
-def in_rank() -> dict[str, dict[str, Tensor]]:
-    loop.draw_hard_negatives = neighbors
-    half = CLIPS // 2
-    batch = rows_of(_make_batch(CLIPS), slice(own_rank() * half, (own_rank() + 1) * half))
-    return {name: gradients(batch, config) for name, config in SETTINGS.items()}
+def in_rank() -> dict[str, dict[str, Gradients]]:
+    batch = share_of(_make_batch(CLIPS), rank=own_rank(), ranks=2)
+    return {
+        name: {
+            "whole": gradients(batch, config),
+            "in_parts": gradients(batch, config, micro_batch=2),
+        }
+        for name, config in SETTINGS.items()
+    }
 
 
 @pytest.fixture(scope="module")
-def of_two() -> list[dict[str, dict[str, Tensor]]]:
+def of_two() -> list[dict[str, dict[str, Gradients]]]:
     return run_ranks(in_rank)
 
 
+@pytest.mark.parametrize("way", ["whole", "in_parts"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_mean_gradient_of_two_processes_is_that_of_one(
-    of_two: list[dict[str, dict[str, Tensor]]], monkeypatch: pytest.MonkeyPatch, name: str
+def test_the_gradient_of_two_processes_is_that_of_one(
+    of_two: list[dict[str, dict[str, Gradients]]], name: str, way: str
 ) -> None:
-    monkeypatch.setattr(loop, "draw_hard_negatives", neighbors)
     whole = gradients(_make_batch(CLIPS), SETTINGS[name])
-    means = {key: sum(one[name][key] for one in of_two) / 2 for key in whole}
-    torch.testing.assert_close(means, whole, rtol=1e-4, atol=1e-5)
+    for of_rank in of_two:
+        torch.testing.assert_close(of_rank[name][way], whole, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,167 @@
+"""Annotation files as they stand on disk: JSON, or tables and lists of text."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Record = Mapping[str, Any]
+"""One JSON object, or one row of a table by its column names."""
+
+JSON_SUFFIXES = (".json", ".jsonl")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JsonFile:
+    """A JSON file; one of JSON lines is a list of its lines."""
+
+    path: Path
+    content: object
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFile:
+    """A file of rows: number of the line at which each row ends, and its cells."""
+
+    path: Path
+    rows: Sequence[tuple[int, Sequence[str]]]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The cells of the first row, which may or may not be names of columns."""
+        return tuple(self.rows[0][1]) if self.rows else ()
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Give the rows below the first by the names in it, each with where it stands.
+
+        Raises:
+            ValueError: If a row has another number of cells.
+        """
+        columns = self.header
+        for line, cells in self.rows[1:]:
+            yield (
+                f"line {line} of {self.path}",
+                dict(zip(columns, self.cells(line, cells), strict=True)),
+            )
+
+    def cells(self, line: int, cells: Sequence[str]) -> Sequence[str]:
+        """Pass the cells of a row on if they are as many as those of the first.
+
+        Raises:
+            ValueError: If they are not.
+        """
+        if len(cells) != len(self.header):
+            raise ValueError(
+                f"line {line} of {self.path} has {len(cells)} cells, the first line has "
+                f"{len(self.header)}; fetch the file again, or put quotation marks around texts "
+                "that contain a comma"
+            )
+        return cells
+
+
+AnnotationFile = JsonFile | TableFile
+
+
+def read_file(path: Path) -> AnnotationFile:
+    """Read an annotation file of any form.
+
+    Args:
+        path: JSON where the name ends in .json or .jsonl; a table where it ends in .csv or .tsv,
+            with tabs between cells if its first line has one; one text a line where it ends in
+            .txt. Lines without text are left out.
+
+    Raises:
+        ValueError: If the file is absent, empty, not in UTF-8 or not of the form of its suffix.
+    """
+    check_there(path)
+    text = read_text(path)
+    suffix = path.suffix.lower()
+    if suffix not in (*JSON_SUFFIXES, *TABLE_SUFFIXES):
+        raise ValueError(
+            f"the annotation file {path} ends in {suffix or 'nothing'!r}, not in "
+            f"{', '.join((*JSON_SUFFIXES, *TABLE_SUFFIXES))}; unpack it, or rename it"
+        )
+    if not text.strip():
+        raise ValueError(f"{path} is empty; fetch the file again")
+    if suffix == ".json":
+        return JsonFile(path=path, content=parse_json(text, path))
+    if suffix == ".jsonl":
+        return JsonFile(path=path, content=list(_json_lines(text, path)))
+    return TableFile(path=path, rows=_rows(text, path))
+
+
+def check_there(path: Path, *, setting: str = "datasets.<name>.annotations") -> None:
+    """Check that an annotation file is there.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"the annotation file {path} is not there (looked for {path.absolute()}); put it "
+            f"there, or correct {setting}"
+        )
+
+
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: If it is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not text in UTF-8 (byte {error.start} is "
+            f"{error.object[error.start]:#04x}); save it in UTF-8"
+        ) from error
+
+
+def parse_json(text: str, path: Path, *, advice: str = "fetch the file again") -> object:
+    """Parse the text of a JSON file.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
+    try:
+        content: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}; {advice}"
+        ) from error
+    return content
+
+
+def _json_lines(text: str, path: Path) -> Iterator[object]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path} is not JSON lines: line {number}, column {error.colno}: {error.msg}; "
+                    "fetch the file again"
+                ) from error
+
+
+def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
+    if path.suffix.lower() == ".txt":
+        lines = enumerate(text.splitlines(), start=1)
+        return [(number, [line.strip()]) for number, line in lines if line.strip()]
+    is_tabbed = "\t" in text.lstrip().split("\n", 1)[0]
+    reader = (
+        csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+        if is_tabbed
+        else csv.reader(io.StringIO(text, newline=""), strict=True)
+    )
+    try:
+        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} is not CSV: line {reader.line_num}: {error}; fetch the file again"
+        ) from error

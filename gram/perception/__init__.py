@@ -1,0 +1,1 @@
+"""What pretrained models perceive in clips: words in their sound, depth in their frames."""

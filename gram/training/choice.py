@@ -1,0 +1,172 @@
+"""Which step's weights are kept: the last one's, or the best by clips that are not trained on."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gram.collectives import own_rank
+from gram.config import ValidationConfig
+from gram.data.clip_dataset import ClipDataset
+from gram.data.clip_index import Selection, read_index, select_clips
+from gram.data.loader import evaluation_batches
+from gram.data.vocabulary import WordPieces
+from gram.evaluation.retrieval import rank_retrieval, summarize_places
+from gram.jobs import TrainSettings
+from gram.losses import stack_items
+from gram.model import GramModel
+from gram.training.checkpoint import HistoryRow
+from gram.training.precision import Precision
+from gram.training.sharding import whole_weights
+from gram.types import Modality
+
+log = logging.getLogger(__name__)
+
+RECALL = "validation"
+"""Column of the history with the recall in percent; empty in steps that have none."""
+
+FEWEST_TRAINED = 2
+"""Clips of a training split that must be left when others are held out."""
+
+
+def split_clips(settings: TrainSettings, index: Path) -> tuple[Selection, pd.DataFrame | None]:
+    """Choose the clips that are trained on, and those that score the training, if it is scored.
+
+    Raises:
+        ValueError: If a split has no clip that can be used, or too many are to be held out.
+    """
+    training, rows = settings.training, read_index(index)
+
+    def selected(split: str) -> Selection:
+        return select_clips(
+            rows,
+            split=split,
+            modalities=settings.model.modalities,
+            missing=settings.inputs.missing,
+        )
+
+    trained, validation = selected(training.split), training.validation
+    if validation is None:
+        return trained, None
+    if validation.split is not None:
+        return trained, selected(validation.split).rows
+    return _held_out(trained, validation, split=training.split)
+
+
+def _held_out(
+    trained: Selection, validation: ValidationConfig, *, split: str
+) -> tuple[Selection, pd.DataFrame]:
+    """Take clips out of those that are trained on, the same ones for the same clips and seed."""
+    count, number = len(trained.rows), validation.held_out
+    assert number is not None  # noqa: S101 - the settings give this or a split
+    if count - number < FEWEST_TRAINED:
+        raise ValueError(
+            f"validation.held_out is {number}, and the split {split!r} has {count} clips that can "
+            f"be used, so that fewer than {FEWEST_TRAINED} would be left to train on; lower it"
+        )
+    is_out_n = np.zeros(count, dtype=bool)
+    is_out_n[np.random.default_rng(validation.seed).permutation(count)[:number]] = True
+    left = trained.rows[~is_out_n].reset_index(drop=True)
+    counts = {**trained.counts, "held out": number, "used": len(left)}
+    return Selection(rows=left, counts=counts), trained.rows[is_out_n].reset_index(drop=True)
+
+
+class Choice:
+    """Scores a training on its validation clips, and keeps the weights of the best step so far.
+
+    The recalls stand in the history, which partial checkpoints hold, so that a training that goes
+    on knows its best step. The weights stand beside the partial checkpoints.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, rows: pd.DataFrame | None, *, index: Path, checkpoint: Path
+    ) -> None:
+        """Take the validation clips; None: nothing is scored, and the last weights are kept."""
+        self._settings, self._validation = settings.training, settings.training.validation
+        self._folder, self._stem = checkpoint.parent / "partial", checkpoint.stem
+        self._saved_best = [0, 0]
+        self._clips = None if rows is None else _Clips(settings, rows, folder=index.parent)
+
+    def consider(
+        self, model: GramModel, rows: list[HistoryRow], *, is_last: bool, precision: Precision
+    ) -> None:
+        """Score the newest step, if its turn has come; keep its weights, if it is the best."""
+        validation, step = self._validation, len(rows)
+        if validation is None or self._clips is None or (step % validation.every and not is_last):
+            return
+        rows[-1][RECALL] = self._clips.recall(model, validation, precision=precision)
+        log.info("step %d: validation %.2f %%", step, rows[-1][RECALL])
+        if self._settings.keep == "best" and self.best_step(rows) == step and not is_last:
+            weights = whole_weights(model)
+            if own_rank() == 0:
+                model.save(self.path_of(step), weights=weights)
+
+    def best_step(self, rows: list[HistoryRow]) -> int:
+        """Give the step whose weights are kept: that of the highest recall, or the last one."""
+        scored = [row for row in rows if RECALL in row]
+        if self._settings.keep == "last" or not scored:
+            return len(rows)
+        return int(max(scored, key=lambda row: row[RECALL])["step"])
+
+    def path_of(self, step: int) -> Path:
+        """Give the file that holds a step's weights while the training goes on."""
+        return self._folder / f"{self._stem}.best{step:09d}.safetensors"
+
+    def forget(self, rows: list[HistoryRow]) -> None:
+        """Remove the weights that none of the last two partial checkpoints calls the best.
+
+        Called when one has been made.
+        """
+        self._saved_best = [self._saved_best[-1], self.best_step(rows)]
+        kept = {self.path_of(step) for step in self._saved_best}
+        for path in self._folder.glob(f"{self._stem}.best*.safetensors"):
+            if own_rank() == 0 and path not in kept:
+                path.unlink()
+
+
+class _Clips:
+    """The clips that score a training, with their first captions."""
+
+    def __init__(self, settings: TrainSettings, rows: pd.DataFrame, *, folder: Path) -> None:
+        self._settings, self._rows, self._folder = settings, rows, folder
+
+    @torch.no_grad()
+    def recall(
+        self, model: GramModel, validation: ValidationConfig, *, precision: Precision
+    ) -> float:
+        """Give the recall of the model, in percent; nothing is drawn at random."""
+        training_parts = [part for part in model.modules() if part.training]
+        model.eval()
+        dataset = ClipDataset(
+            self._rows,
+            folder=self._folder,
+            inputs=self._settings.inputs,
+            num_frames=self._settings.inputs.train_frames,
+            modalities=model.modalities,
+            pieces=WordPieces(model.pieces),
+            is_training=False,
+            seed=0,
+        )
+        texts, vectors, present = [], [], []
+        for batch in evaluation_batches(dataset, batch_size=validation.batch_size):
+            with precision.autocast():
+                embeddings = model.encode(batch).embeddings
+            vectors_bkd, present_bk = stack_items(embeddings, model.modalities)
+            texts.append(embeddings.vectors[Modality.TEXT].cpu())
+            vectors.append(vectors_bkd.cpu())
+            present.append(present_bk.cpu())
+        for part in training_parts:
+            part.training = True
+        places = rank_retrieval(
+            validation.score,
+            torch.cat(texts),
+            text_clip_q=torch.arange(len(self._rows)),
+            vectors_nkd=torch.cat(vectors),
+            present_nk=torch.cat(present),
+            modalities=model.modalities,
+        )
+        asked = getattr(places, validation.direction)
+        k = validation.recall_at
+        return summarize_places(asked, recall_at=(k,))[f"R@{k}"]

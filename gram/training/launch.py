@@ -1,0 +1,228 @@
+"""A training in the processes that its rule asks for: in this one, or in several by torchrun.
+
+One process a GPU, on one node or several. The processes of several are started by torch's own
+launcher, read what to do from a file, and write what ended them into another.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gram.device import choose_device
+from gram.files import write_text
+from gram.jobs import TrainSettings
+from gram.tracking import Tracker
+from gram.training.loop import train
+from gram.training.means import Means
+from gram.training.preparation import TrainingFiles
+from gram.training.stopping import HEARD, STOPPED_EXIT_CODE
+
+log = logging.getLogger(__name__)
+
+WORKER = "gram.training.worker"
+"""Module that each process runs."""
+
+PORTS = range(20_000, 40_000)
+"""Where processes on several nodes meet; the number of the Slurm job chooses."""
+
+
+class DeadProcessError(OSError):
+    """A process of a training died without saying why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """How many processes train together, and where.
+
+    Attributes:
+        count: Number of processes, at least 1.
+        gpus: GPUs of all of them: as many as processes, or 0, and they compute on the CPU.
+        nodes: Nodes that they are spread over evenly.
+        threads: Threads of one of them.
+    """
+
+    count: int
+    gpus: int
+    nodes: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        """Check that they can be spread."""
+        if self.count < 1 or self.nodes < 1 or self.count % self.nodes:
+            raise ValueError(
+                f"{self.count} processes of a training cannot be spread evenly over {self.nodes} "
+                "nodes; set gpu (all nodes together), processes (without GPUs) or nodes of the "
+                "rule in the profile's set-resources"
+            )
+
+    @classmethod
+    def of_rule(cls, resources: Mapping[str, Any], *, threads: int) -> "Processes":
+        """Take them from a rule: one a GPU, or ``processes`` where it has no GPU.
+
+        Args:
+            resources: ``gpu``, of all nodes together; ``processes``; ``nodes``, 1 where absent.
+            threads: Threads of the rule on one node, which its processes share.
+        """
+        gpus, nodes = int(resources["gpu"]), int(resources.get("nodes", 1))
+        count = gpus or int(resources["processes"])
+        on_a_node = max(1, count // max(1, nodes))
+        return cls(count=count, gpus=gpus, nodes=nodes, threads=max(1, threads // on_a_node))
+
+
+def run_training(
+    settings: TrainSettings,
+    files: TrainingFiles,
+    resources: Mapping[str, Any],
+    *,
+    threads: int,
+    log_file: Path,
+    tracker: Tracker,
+) -> None:
+    """Train in the processes that a rule's resources ask for; see ``train``.
+
+    Args:
+        settings: All that decides the outcome.
+        files: What is read and written.
+        resources: Of the rule: those of ``Means.of_rule`` and ``Processes.of_rule``.
+        threads: Threads of the rule.
+        log_file: Takes what the processes of several write, after what is there.
+        tracker: Takes losses, rates and throughput.
+
+    Raises:
+        ValueError: As ``train``; or if the processes cannot be spread over the nodes.
+        DeadProcessError: If one of several processes died; the others have been ended then.
+    """
+    processes = Processes.of_rule(resources, threads=threads)
+    if processes.count == 1:
+        device = choose_device(processes.gpus)
+        means = Means.of_rule(resources, device=device, threads=processes.threads)
+        train(settings, files, means, tracker=tracker)
+        return
+    folder = files.checkpoint.parent / "partial"
+    ended = folder / "ended.json"
+    ended.unlink(missing_ok=True)
+    job = folder / "job.json"
+    write_job(job, settings, files, resources, processes=processes, tracker=tracker)
+    log.info("%d processes on %d nodes", processes.count, processes.nodes)
+    code = _wait_for(command(processes, job), processes, log_file=log_file)
+    if code != 0:
+        _say_why(ended, code=code, log_file=log_file)
+
+
+def command(
+    processes: Processes, job: Path, *, environment: Mapping[str, str] = os.environ
+) -> list[str]:
+    """Give the arguments that start the processes.
+
+    On several nodes srun starts one launcher a node. It gets all numbers again, since the job of
+    a workflow sees one node alone; the launchers meet on the first node, where this runs.
+
+    Args:
+        processes: How many, and where.
+        job: File that tells them what to do.
+        environment: Names the Slurm job, for several nodes.
+
+    Raises:
+        ValueError: If several nodes are asked for outside of a Slurm job.
+    """
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    on_a_node = f"--nproc-per-node={processes.count // processes.nodes}"
+    worker = ["-m", WORKER, str(job.absolute())]
+    if processes.nodes == 1:
+        return [*torchrun, "--standalone", on_a_node, *worker]
+    number = environment.get("SLURM_JOB_ID")
+    if number is None:
+        raise ValueError(
+            f"a training on {processes.nodes} nodes needs a Slurm job, and SLURM_JOB_ID is not "
+            "set; use `--profile slurm`, or set nodes=1 of the rule in the profile"
+        )
+    nodes, port = processes.nodes, PORTS[int(number) % len(PORTS)]
+    srun = [
+        "srun",
+        f"--nodes={nodes}",
+        f"--ntasks={nodes}",
+        "--ntasks-per-node=1",
+        f"--cpus-per-task={processes.threads * processes.count // nodes}",
+        *([f"--gres=gpu:{processes.gpus // nodes}"] if processes.gpus else []),
+        "--kill-on-bad-exit=1",
+    ]
+    meeting = [
+        f"--nnodes={nodes}",
+        "--rdzv-backend=c10d",
+        f"--rdzv-id={number}",
+        f"--rdzv-endpoint={environment.get('SLURMD_NODENAME', os.uname().nodename)}:{port}",
+    ]
+    return [*srun, *torchrun, *meeting, on_a_node, *worker]
+
+
+def write_job(
+    path: Path,
+    settings: TrainSettings,
+    files: TrainingFiles,
+    resources: Mapping[str, Any],
+    *,
+    processes: Processes,
+    tracker: Tracker,
+) -> None:
+    """Write what each process is to do."""
+    described = {
+        "settings": settings.model_dump(mode="json"),
+        "files": {
+            name: None if value is None else str(value.absolute())
+            for name, value in vars(files).items()
+        },
+        "resources": {name: resources[name] for name in Means.RESOURCES},
+        "threads": processes.threads,
+        "has_gpus": processes.gpus > 0,
+        "tracking": tracker.address_of_run(),
+        "launcher": os.getpid() if processes.nodes == 1 else None,
+    }
+    write_text(path, json.dumps(described))
+
+
+def _wait_for(arguments: list[str], processes: Processes, *, log_file: Path) -> int:
+    """Start the processes, hand on signals that end a training, and wait for their end."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(processes.threads)}
+    if processes.nodes == 1 and sys.platform == "linux":
+        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")  # whatever the host's name is
+    with log_file.open("ab") as output:
+        started = subprocess.Popen(
+            arguments, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        started.send_signal(signal.SIGTERM)  # the launcher hands no other on
+
+    before = {number: signal.signal(number, hand_on) for number in HEARD}
+    try:
+        return started.wait()
+    except BaseException:
+        started.terminate()
+        started.wait()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say_why(ended: Path, *, code: int, log_file: Path) -> None:
+    """Raise what ended the processes, as the one that ended first has noted it."""
+    if not ended.is_file():
+        raise DeadProcessError(
+            "a process of the training died without saying why, as one does that is killed for "
+            f"want of memory, and the others were ended (exit code {code}; {log_file} tells which "
+            "one it was); run again: the training goes on from its newest partial checkpoint"
+        )
+    note = json.loads(ended.read_text(encoding="utf-8"))
+    if note["is_stopped"]:
+        log.warning("%s", note["message"])
+        raise SystemExit(STOPPED_EXIT_CODE)
+    raise ValueError(note["message"])
