@@ -89,6 +89,7 @@ def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
         address=os.environ.get(ADDRESS_VARIABLE, ""),
         invocation=os.environ.get(INVOCATION_VARIABLE, "single_jobs"),
         folder=TRACKING_FOLDER,
+        unsent=_unsent(Path(snakemake.output[0])),
     ) as tracker:
         yield tracker
 
@@ -127,6 +128,11 @@ def _log_to(path: Path) -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
+
+
+def _unsent(output: Path) -> Path:
+    """Name the file, beside a job's output, for numbers that MLflow does not take."""
+    return output.with_name(f"{output.stem}.unsent.jsonl")
 
 
 def _flat(settings: str) -> dict[str, str]:

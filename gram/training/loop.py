@@ -1,17 +1,16 @@
 """The training loop, whole: next batch, forward, loss, backward, clip, step, log, save."""
 
 import math
-import time
 from typing import NoReturn
 
-from gram.collectives import any_rank, num_ranks, own_rank
+from gram.collectives import any_rank, own_rank
 from gram.jobs import TrainSettings
 from gram.progress import track
 from gram.tracking import Tracker
 from gram.training.gradients import add_gradients
 from gram.training.means import Means
 from gram.training.optimizer import set_rate
-from gram.training.outputs import losses_of_batch, write_outputs
+from gram.training.outputs import Stopwatch, losses_of_batch, step_numbers, write_outputs
 from gram.training.precision import Precision
 from gram.training.preparation import Training, TrainingFiles, set_up
 from gram.training.stopping import DivergedError, StoppedTraining, alone, listening
@@ -22,13 +21,7 @@ TRACKED_STEPS = 10
 """Steps between two that are sent to the tracker; the history file has all."""
 
 
-def train(
-    settings: TrainSettings,
-    files: TrainingFiles,
-    means: Means,
-    *,
-    tracker: Tracker,
-) -> None:
+def train(settings: TrainSettings, files: TrainingFiles, means: Means, *, tracker: Tracker) -> None:
     """Train a model from scratch or from a checkpoint; write its last state and its history.
 
     A job that was killed goes on from the newest partial checkpoint beside its output, if that
@@ -49,12 +42,12 @@ def train(
     with alone(files.checkpoint), listening() as ear, set_up(settings, files, means) as training:
         model, optimizer, precision = training.model, training.optimizer, training.precision
         rows, num_steps = training.state.rows, training.num_steps
-        stream = training.batches()
+        stream, watch = training.batches(), Stopwatch()
+        tracker.tags(training.facts)
         todo = range(len(rows) + 1, num_steps + 1)
         label = f"training {files.checkpoint.parent}"
         for step in track(todo, total=num_steps, label=label, unit="steps", start=len(rows)):
-            began = time.monotonic()
-            batch = next(stream)
+            batch = watch.next_batch(stream)
             rate = set_rate(optimizer, training.rate_factor(step))
             optimizer.zero_grad(set_to_none=True)
             loss = add_gradients(
@@ -71,17 +64,14 @@ def train(
             rows.append({"step": step, **losses, "temperature": temperature, "learning_rate": rate})
             training.choice.consider(model, rows, is_last=step == num_steps, precision=precision)
             if step % TRACKED_STEPS == 0 or step == num_steps:
-                per_second = len(batch.clip_ids) * num_ranks() / (time.monotonic() - began)
-                tracker.metrics({**rows[-1], "clips_per_second": per_second}, step=step)
-            if step == num_steps:
-                break
+                numbers = step_numbers(loss, training, norm=norm)
+                tracker.metrics({**rows[-1], **numbers, **watch.look()}, step=step)
             is_stopped = any_rank(bool(ear.heard), device=means.device)
-            if is_stopped or step % means.checkpoint_steps == 0:
-                training.partial.save(training.state)
-                training.choice.forget(rows)
+            if step < num_steps and (is_stopped or step % means.checkpoint_steps == 0):
+                training.keep_state()
                 tracker.flush()  # a job that goes on from here does not send these numbers again
-            if is_stopped:
-                raise StoppedTraining(ear.heard, step=step, saved=training.partial.wait())
+                if is_stopped:
+                    raise StoppedTraining(ear.heard, step=step, saved=training.partial.wait())
         write_outputs(training, files)
         training.partial.remove()
 

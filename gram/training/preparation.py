@@ -1,7 +1,7 @@
 """What a training is made of before its first step: files, model, clips, the state it starts in."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,7 @@ class Training:
         state: What changes from step to step; its rows tell how many steps are done.
         partial: Where the state is kept.
         choice: Scores steps on clips that are not trained on; chooses the weights.
+        facts: Digests of the inputs, and what became of the clips, for the tracker.
         note: Where it is noted that the numbers are not finite.
     """
 
@@ -98,6 +99,7 @@ class Training:
     state: TrainingState
     partial: PartialCheckpoints
     choice: Choice
+    facts: Mapping[str, str]
     note: DivergenceNote
 
     def batches(self) -> Iterator[Batch]:
@@ -114,6 +116,11 @@ class Training:
             )
             for step, batch in enumerate(shares, start=start + 1)
         )
+
+    def keep_state(self) -> None:
+        """Have a partial checkpoint written; files that it makes needless go."""
+        self.partial.save(self.state)
+        self.choice.forget(self.state.rows)
 
     def rate_factor(self, step: int) -> float:
         """Give the share of the highest rates that a step has."""
@@ -141,7 +148,8 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
     optimizer = build_optimizer(model, settings.optimizer, training=settings.training)
     precision = Precision(settings.training.precision, means.device)
     trained, validated = split_clips(settings, files.index)
-    log.info("clips: %s", ", ".join(f"{name} {count}" for name, count in trained.counts.items()))
+    counts = ", ".join(f"{name} {count}" for name, count in trained.counts.items())
+    log.info("clips: %s", counts)
     dataset = build_dataset(
         settings, trained.rows, folder=files.index.parent, pieces=model.pieces, means=means
     )
@@ -163,6 +171,10 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
             state=state,
             partial=partial,
             choice=Choice(settings, validated, index=files.index, checkpoint=files.checkpoint),
+            facts={
+                "gram.clips": counts,
+                **{f"gram.sha256_of_{name}": one for name, one in files.digests().items()},
+            },
             note=note,
         )
 

@@ -22,7 +22,7 @@ DECIDES_NO_RESULT = (
     "config",  # likewise
     "files.py",
     "progress.py",
-    "tracking.py",
+    "tracking",
     "device.py",
     "stages.py",
     "versions.py",

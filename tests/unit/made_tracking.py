@@ -28,6 +28,7 @@ class Tracking:
         *,
         settings: str = "{}",
         invocation: str = "first",
+        unsent: Path | None = None,
         **facts: Mapping[str, str],
     ) -> Iterator[Tracker]:
         """Track a job."""
@@ -35,7 +36,11 @@ class Tracking:
             key=key, settings=settings, params=facts.get("params", {}), tags=facts.get("tags", {})
         )
         with tracked_job(
-            identity, address=self.address, invocation=invocation, folder=self.folder
+            identity,
+            address=self.address,
+            invocation=invocation,
+            folder=self.folder,
+            unsent=unsent,
         ) as tracker:
             yield tracker
 

@@ -1,6 +1,7 @@
 """Tracking, against MLflow on a SQLite file: one run a job, under one parent a start."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -224,10 +225,28 @@ def test_a_run_is_running_while_it_is_gone_on_with(tracking: Tracking) -> None:
         assert tracking.run("running").info.status == "RUNNING"
 
 
-def test_a_failed_job_gets_a_new_run(tracking: Tracking) -> None:
+def test_a_failed_job_goes_on_with_its_run(tracking: Tracking) -> None:
     tracking.end("failed", ValueError("no clip is left"))
     tracking.end("failed")
-    assert tracking.statuses("failed") == ["FAILED", "FINISHED"]
+    assert tracking.statuses("failed") == ["FINISHED"]
+
+
+def test_a_failed_job_with_other_settings_gets_a_new_run(tracking: Tracking) -> None:
+    tracking.end("failed other", ValueError("no clip is left"), settings='{"a": 1}')
+    tracking.end("failed other", settings='{"a": 2}')
+    assert tracking.statuses("failed other") == ["FAILED", "FINISHED"]
+
+
+def test_runs_of_processes_that_are_gone_are_closed_by_the_next_start(tracking: Tracking) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for key in ("gone", "alive"):
+        tracking.cut_off(key)
+    client, host = tracking.client, socket.gethostname()
+    client.set_tag(tracking.run("gone").info.run_id, "gram.process", f"{host}:{gone.pid}")
+    tracking.end("of the next start", invocation="next")
+    assert tracking.statuses("gone") == ["KILLED"]
+    assert tracking.statuses("alive") == ["RUNNING"]
 
 
 def test_the_last_good_run_is_the_current_one(tracking: Tracking) -> None:

@@ -17,6 +17,7 @@ from gram.tracking import (
     finish_invocation,
     make_database,
     tracked_job,
+    tracker_of_run,
     without_password,
 )
 from tests.unit.made_tracking import Tracking, database, tracking
@@ -37,7 +38,7 @@ def stand_in_for_mlflow(monkeypatch: pytest.MonkeyPatch, *, status: int = 0) -> 
         Path(command[-1].removeprefix("sqlite:///")).touch()
         return subprocess.CompletedProcess(command, status, "", "")
 
-    monkeypatch.setattr("gram.tracking.subprocess.run", upgrade)
+    monkeypatch.setattr("gram.tracking.database.subprocess.run", upgrade)
     return calls
 
 
@@ -158,7 +159,9 @@ def test_numbers_that_are_not_taken_are_counted_and_said_once(
         for step in range(1200):
             tracker.metrics({"loss": 1.0}, step=step)
         tracker.artifact(Path("table.md"))
-    said = [record.getMessage() for record in caplog.records if record.name == "gram.tracking"]
+    said = [
+        record.getMessage() for record in caplog.records if record.name.startswith("gram.tracking")
+    ]
     assert ["goes on without it" in message for message in said] == [True, False]
     assert said[1] == "1201 numbers and files of this job were not tracked"
 
@@ -189,6 +192,83 @@ def test_a_run_that_cannot_be_closed_ends_no_job(
     monkeypatch.setattr(MlflowClient, "set_terminated", refuse)
     tracking.end("not closed")
     assert tracking.run("not closed").info.status == "RUNNING"
+
+
+# --- numbers that are kept --------------------------------------------------------------------
+
+
+def losses_of(tracking: Tracking, key: str) -> list[tuple[int, float]]:
+    """Give the steps and losses that stand in the run of a job."""
+    history = tracking.client.get_metric_history(tracking.run(key).info.run_id, "loss")
+    return sorted((one.step, one.value) for one in history)
+
+
+def tell(tracking: Tracking, key: str, steps: Sequence[int], *, unsent: Path) -> None:
+    with tracking.job(key, unsent=unsent) as tracker:
+        for step in steps:
+            tracker.metrics({"loss": step / 10}, step=step)
+
+
+@pytest.mark.usefixtures("no_tries")
+def test_numbers_of_a_job_that_reached_nobody_are_sent_by_its_next_try(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    unsent = tmp_path / "run" / "last.unsent.jsonl"
+    tell(unreachable(tmp_path), "reached nobody", [1, 2], unsent=unsent)
+    assert unsent.is_file()
+    tell(tracking, "reached nobody", [3], unsent=unsent)
+    assert losses_of(tracking, "reached nobody") == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert not unsent.exists()
+
+
+def test_numbers_that_are_not_taken_are_sent_at_the_end(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsent = tmp_path / "last.unsent.jsonl"
+    with monkeypatch.context() as patch, tracking.job("late", unsent=unsent) as tracker:
+        patch.setattr(MlflowClient, "log_batch", refuse)
+        tracker.metrics({"loss": 0.5}, step=5)
+        tracker.flush()
+        tracker._thread.submit(lambda: None).result()  # type: ignore[attr-defined]
+        assert unsent.is_file()
+        patch.undo()
+    assert losses_of(tracking, "late") == [(5, 0.5)]
+    assert not unsent.exists()
+
+
+def test_numbers_that_are_never_taken_are_kept_and_told_of(
+    tracking: Tracking,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    unsent = tmp_path / "last.unsent.jsonl"
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    tell(tracking, "never", [1, 2, 3], unsent=unsent)
+    assert len(unsent.read_text(encoding="utf-8").splitlines()) == 3
+    assert f"3 numbers of this job were not tracked; they are kept in {unsent}" in caplog.text
+    assert [text.startswith("tracking at") for text in caplog.messages].count(True) == 1
+
+
+def test_a_line_that_a_killed_job_left_half_written_is_left_out(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    unsent = tmp_path / "last.unsent.jsonl"
+    unsent.write_text('["loss", 0.1, 1, 1]\n["loss", 0.2', encoding="utf-8")
+    tell(tracking, "half", [3], unsent=unsent)
+    assert losses_of(tracking, "half") == [(1, 0.1), (3, 0.3)]
+
+
+def test_another_process_tells_of_the_same_run(tracking: Tracking) -> None:
+    with tracking.job("two processes") as tracker, tracker_of_run(tracker.address_of_run()) as two:
+        two.metrics({"loss": 0.7}, step=7)
+    assert losses_of(tracking, "two processes") == [(7, 0.7)]
+    assert tracking.statuses("two processes") == ["FINISHED"]
+
+
+def test_of_an_untracked_job_another_process_tells_nobody() -> None:
+    with tracker_of_run(Silence().address_of_run()) as tracker:
+        assert isinstance(tracker, Silence)
 
 
 # --- several projects on one server -----------------------------------------------------------

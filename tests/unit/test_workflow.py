@@ -38,6 +38,7 @@ class StandIn:
     """What a script sees of Snakemake."""
 
     log: list[str]
+    output: list[str]
     params: SimpleNamespace
     wildcards: Wildcards
     rule: str
@@ -67,6 +68,7 @@ def stand_in(
 ) -> Any:  # noqa: ANN401 - it stands in for Snakemake's object
     return StandIn(
         log=[str(folder / "job.log")],
+        output=[str(folder / "result.json")],
         params=SimpleNamespace(settings=settings, version=3),
         wildcards=Wildcards(wildcards or {"dataset": "toys", "chunk": "0001"}),
         rule="extract_clips",

@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from gram.config import LossConfig
 from gram.jobs import TrainSettings
 from gram.model import GramModel
 from gram.tracking import Silence
 from gram.training.preparation import TrainingFiles
-from gram.training.step import StepLoss, step_loss
 from gram.types import ITEM_MODALITIES, Batch
 
 VIDEO, AUDIO, SUBTITLE, DEPTH = ITEM_MODALITIES
@@ -37,6 +35,11 @@ class Notebook(Silence):
         """Begin with an empty page."""
         self.told: dict[int, dict[str, float]] = {}
         self.sent: list[int] = []
+        self.facts: dict[str, str] = {}
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Keep the facts."""
+        self.facts.update(values)
 
     def flush(self) -> None:
         """Keep how many steps had been told of when they were sent."""
@@ -122,6 +125,30 @@ def test_the_tracker_is_told_how_fast_it_goes(run: Train, make_settings: MakeSet
     notebook = Notebook()
     run(make_settings(steps=1), tracker=notebook)
     assert notebook.told[1]["clips_per_second"] > 0
+
+
+def test_the_tracker_is_told_what_tells_how_it_goes(
+    run: Train, make_settings: MakeSettings
+) -> None:
+    notebook = Notebook()
+    run(make_settings(steps=1, learning_rate=1e-3), tracker=notebook)
+    told = notebook.told[1]
+    assert told["gradient_norm"] > 0
+    assert 0 < told["distance/hardest_negative"] < 1
+    assert 0 < told["distance/matched"] < 1
+    assert 0 <= told["data_wait_share"] <= 1
+    assert told["system/memory_mib"] > 100
+    assert {name for name in told if name.startswith("learning_rate/")} == {
+        "learning_rate/basic_decayed",
+        "learning_rate/basic_not_decayed",
+    }
+
+
+def test_the_tracker_is_told_of_the_clips(run: Train, make_settings: MakeSettings) -> None:
+    notebook = Notebook()
+    run(make_settings(steps=1), tracker=notebook)
+    assert notebook.facts["gram.clips"].startswith("rows 12, ")
+    assert len(notebook.facts["gram.sha256_of_index"]) == 64
 
 
 def test_a_split_that_is_not_there_is_named(run: Train, make_settings: MakeSettings) -> None:
@@ -253,102 +280,6 @@ def test_word_pieces_come_from_one_place(given: str, tmp_path: Path) -> None:
     path = tmp_path / "file" if given == "both" else None
     with pytest.raises(ValueError, match="needs a vocabulary or a checkpoint to start from, one"):
         TrainingFiles(index=tmp_path, vocabulary=path, start=path, checkpoint=tmp_path)
-
-
-# --- one step ---------------------------------------------------------------------------------
-
-
-def step(model: GramModel, batch: Batch, **loss: object) -> StepLoss:
-    settings = {"gather": "connected", "matching_on": "all", **loss}
-    return step_loss(model, batch, LossConfig.model_validate(settings))
-
-
-def parts_without_gradient(model: GramModel, total: torch.Tensor) -> set[str]:
-    """Name the parameters that a loss does not reach."""
-    names, weights = zip(*model.named_parameters(), strict=True)
-    gradients = torch.autograd.grad(total, weights, allow_unused=True)
-    return {name for name, gradient in zip(names, gradients, strict=True) if gradient is None}
-
-
-@KINDS
-def test_every_parameter_learns(make_model: MakeModel, make_batch: MakeBatch, kind: str) -> None:
-    model = make_model()
-    assert parts_without_gradient(model, step(model, make_batch(4), kind=kind).total) == set()
-
-
-def test_the_parts_of_a_step_add_up(make_model: MakeModel, make_batch: MakeBatch) -> None:
-    parts = step(make_model(), make_batch(4), matching_weight=0.5)
-    expected = parts.contrastive.total.item() + 0.5 * parts.matching.item()
-    assert parts.total.item() == pytest.approx(expected)
-
-
-def test_a_batch_of_one_clip_has_no_matching_loss(
-    make_model: MakeModel, make_batch: MakeBatch
-) -> None:
-    assert step(make_model(), make_batch(1)).matching.item() == 0
-
-
-@KINDS
-def test_clips_that_lack_modalities_have_a_finite_loss(
-    make_model: MakeModel, make_batch: MakeBatch, kind: str
-) -> None:
-    present = {AUDIO: [False] * 3, DEPTH: [True, False, False], SUBTITLE: [False, True, True]}
-    assert torch.isfinite(step(make_model(), make_batch(3, present=present), kind=kind).total)
-
-
-@pytest.mark.parametrize(("clips", "pairs"), [(None, 12), (1, 3), (3, 9), (64, 12)])
-def test_the_matching_loss_reads_three_pairs_a_clip(
-    make_model: MakeModel, make_batch: MakeBatch, clips: int | None, pairs: int
-) -> None:
-    model, read = make_model(), []
-    model.match_head.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
-    step(model, make_batch(4), matching_clips=clips)
-    assert read == [pairs]
-
-
-def test_without_a_weight_no_pair_is_read(make_model: MakeModel, make_batch: MakeBatch) -> None:
-    model, read = make_model(), []
-    model.match_head.register_forward_pre_hook(lambda _, given: read.append(len(given[0])))
-    step(model, make_batch(4), matching_weight=0)
-    assert read == []
-
-
-def test_the_area_loss_trains_two_modalities(make_model: MakeModel, make_batch: MakeBatch) -> None:
-    model = make_model((VIDEO, AUDIO))
-    assert parts_without_gradient(model, step(model, make_batch(4), kind="area").total) == set()
-
-
-@pytest.mark.parametrize("gather", ["detached", "connected"])
-def test_the_loss_is_the_same_number_with_and_without_gradient_of_the_others(
-    make_model: MakeModel, make_batch: MakeBatch, gather: str
-) -> None:
-    torch.manual_seed(1)
-    whole = step(make_model(), make_batch(4)).total.item()
-    torch.manual_seed(1)
-    assert step(make_model(), make_batch(4), gather=gather).total.item() == pytest.approx(whole)
-
-
-def test_detached_the_captions_learn_from_their_direction_alone(
-    make_model: MakeModel, make_batch: MakeBatch
-) -> None:
-    model, batch = make_model((VIDEO,)), make_batch(4)
-    projection = model.projections["text"].weight
-    detached = step(model, batch, gather="detached", matching_weight=0)
-    connected = step(model, batch, matching_weight=0)
-    (given,) = torch.autograd.grad(detached.total, projection)
-    (expected,) = torch.autograd.grad(connected.contrastive.text_to_item / 2, projection)
-    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-7)
-
-
-def test_matching_on_video_and_audio_leaves_the_tokens_of_others_alone(
-    make_model: MakeModel, make_batch: MakeBatch
-) -> None:
-    model = make_model()
-    missing = parts_without_gradient(
-        model, step(model, make_batch(4), matching_on="video_audio").total
-    )
-    assert missing
-    assert {name.split(".")[1] for name in missing} == {"subtitle"}
 
 
 # --- encoders that keep their weights ---------------------------------------------------------
