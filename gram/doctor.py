@@ -9,6 +9,7 @@ import torch
 
 from gram.config import InputsConfig, ModelConfig
 from gram.data.ffmpeg import ffmpeg_version, find_ffmpeg
+from gram.fetch.site import JS_RUNTIMES
 from gram.model import GramModel
 
 BYTES = 4
@@ -61,8 +62,8 @@ def training_bytes(num_parameters: int) -> int:
 
 
 def examine(folder: Path) -> tuple[Finding, ...]:
-    """Look at ffmpeg, torch's devices and the free disk at a folder."""
-    return (_ffmpeg(), _devices(), _disk(folder))
+    """Look at ffmpeg, torch's devices, the free disk at a folder, and what reads video sites."""
+    return (_ffmpeg(), _devices(), _disk(folder), _scripts())
 
 
 def _ffmpeg() -> Finding:
@@ -85,3 +86,9 @@ def _disk(folder: Path) -> Finding:
     if free_gib < LEAST_FREE_GIB:
         advice = f"less than {LEAST_FREE_GIB:g} GiB; make room, or work in another folder"
     return Finding(what="disk", found=f"{free_gib:.1f} GiB free at {folder}", advice=advice)
+
+
+def _scripts() -> Finding:
+    found = next((path for name in JS_RUNTIMES if (path := shutil.which(name))), None)
+    missing = "none (deno, node or bun; only fetching clips from YouTube needs one)"
+    return Finding(what="JavaScript", found=found or missing)

@@ -6,12 +6,15 @@ A rule names sections, the wildcards choose among them, and the job reads them b
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from gram.config import (
     Config,
     EmbeddingConfig,
     EstimateConfig,
     EvaluationConfig,
     ExtractionConfig,
+    FetchConfig,
     GeneratedDataset,
     InputsConfig,
     LossConfig,
@@ -32,11 +35,25 @@ from gram.config import (
     WeightsConfig,
     canonical_json,
 )
+from gram.config.sources import FileSource, SiteSource
 from gram.types import Modality
 
 
 class NoSettings(Section):
     """Of a job that reads no setting."""
+
+
+class SourceSettings(Section):
+    """Of fetch_source."""
+
+    source: FileSource = Field(discriminator="kind")
+
+
+class ClipSettings(Section):
+    """Of fetch_clips."""
+
+    fetch: FetchConfig
+    site: SiteSource
 
 
 class GenerateSettings(Section):

@@ -21,13 +21,15 @@ class Stage(NamedTuple):
 
 
 _TABLES = ("data/tables.py", "data/status.py")
+_FOLDERS = ("data/media_files.py", "data/listing.py")
 _PROBE = (
     "data/probe.py",
     "data/media_facts.py",
-    "data/media_files.py",
-    "data/listing.py",
     "data/ffmpeg.py",
+    *_FOLDERS,
 )
+_SOURCES = ("fetch", *_FOLDERS)
+_FETCHED_CLIPS = ("fetch", "data/ffmpeg.py", *_FOLDERS, *_TABLES)
 _PERCEPTION = ("perception/models.py", "data/tars.py")
 _SHARDS = (
     "data/shards.py",
@@ -92,20 +94,22 @@ STAGES: dict[str, Stage] = {
             "data/generate.py",
             "data/generated_world.py",
             "data/ffmpeg.py",
-            "data/media_files.py",
-            "data/listing.py",
+            *_FOLDERS,
         ),
     ),
+    "fetch_source": Stage(1, _SOURCES),
+    "place_annotation": Stage(1, _SOURCES),
     "make_clips": Stage(
         2,
         (
             "data/annotations.py",
             "data/readers",
-            "data/media_files.py",
-            "data/listing.py",
+            *_FOLDERS,
             *_TABLES,
         ),
     ),
+    "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "data/readers/files.py", "data/readers/values.py")),
+    "retry_fetch": Stage(1, _FETCHED_CLIPS),
     "probe_media": Stage(2, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
         2,

@@ -1,6 +1,7 @@
-"""Settings, wildcard patterns and input functions. The only rules file that holds Python."""
+"""Settings, wildcard patterns and input functions. Python stands here and in common_fetch.smk."""
 
 import os
+import re
 import time
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
+from gram.data.listing import SETTLED_NS
 from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
+from gram.fetch.plan import make_plan
 from gram.jobs import clip_uses, job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
@@ -22,6 +25,10 @@ try:
 except ValidationError as error:
     raise WorkflowError(f"the settings cannot be used:\n{describe_problems(error)}") from None
 validate(config, "../config/config.schema.json", set_default=False)
+try:
+    PLAN = make_plan(CONFIG)
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
 
 
 def model_inputs(model, setting, is_used):
@@ -50,6 +57,8 @@ os.environ.setdefault(INVOCATION_VARIABLE, f"{time.strftime('%Y%m%d-%H%M%S')}-{o
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets) or "none",
+    source="|".join(PLAN.sources) or "none",
+    annotation="|".join(map(re.escape, PLAN.annotations)) or "none",
     chunk=r"\d{4}",
     split="[a-z0-9_]+",
     run="|".join(CONFIG.runs) or "none",
@@ -87,7 +96,7 @@ def annotation_files(wildcards):
         return of_chunks(rules.generate_clips.output.annotations)(wildcards)
     found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
     for split, path in found:
-        if not Path(path).is_file():
+        if path not in PLAN.annotations and not Path(path).is_file():
             raise WorkflowError(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
@@ -144,12 +153,26 @@ def clips_made(wildcards):
     return []
 
 
+def folder_of_media(name):
+    """Folder of the media files of a data set."""
+    dataset = CONFIG.datasets[name]
+    return f"results/generated/{name}/media" if dataset.kind == "generated" else dataset.media
+
+
 def media_folder(wildcards):
-    """Folder of a data set's media files."""
-    dataset = CONFIG.datasets[wildcards.dataset]
-    if dataset.kind == "generated":
-        return f"results/generated/{wildcards.dataset}/media"
-    return dataset.media
+    """Params function: the folder of a data set's media files."""
+    return folder_of_media(wildcards.dataset)
+
+
+def written_by_workflow(dataset, chunk):
+    """Files that are written after the media files of a chunk that the workflow brings there."""
+    if CONFIG.datasets[dataset].kind == "generated":
+        return expand(rules.generate_clips.output.annotations, dataset=dataset, chunk=chunk)
+    archives = PLAN.archives.get(dataset, ())
+    written = expand(rules.fetch_source.output.receipt, source=archives)
+    if dataset in PLAN.sites:
+        written += expand(rules.fetch_clips.output.table, dataset=dataset, chunk=chunk)
+    return written
 
 
 def media_memory(wildcards):
@@ -157,13 +180,23 @@ def media_memory(wildcards):
     return f"results/listings/{wildcards.dataset}.json"
 
 
-@cache
-def files_of_chunks(folder, memory, chunks, changed_after_ns):
+LOOKS = {}
+"""Data set -> when its media folder was looked at, in ns since 1970, and the files of its chunks."""
+
+
+def files_of_chunks(wildcards, written_ns):
     """Media and depth files of all chunks, from one look at a folder and at what it was before.
 
-    The time is there to look again when generated media have changed.
+    Another look is taken where the workflow wrote files there since, or shortly before.
     """
-    return files_by_chunk(Path(folder), chunks=chunks, memory=Path(memory))
+    dataset = wildcards.dataset
+    looked_ns, files = LOOKS.get(dataset, (0, ()))
+    if looked_ns <= written_ns + SETTLED_NS:
+        looked_ns = time.time_ns()
+        folder, memory = Path(folder_of_media(dataset)), Path(media_memory(wildcards))
+        files = files_by_chunk(folder, chunks=CONFIG.datasets[dataset].chunks, memory=memory)
+        LOOKS[dataset] = looked_ns, files
+    return files
 
 
 @cache
@@ -176,22 +209,18 @@ def media_of_chunk(wildcards):
     """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again.
 
     It takes nothing but wildcards: Snakemake does not compare params that are made from inputs.
-    Params are compared before any job runs, so of generated media only those count that changed
-    after they were generated.
+    Params are compared before any job runs, so of media that the workflow generates or fetches
+    only those count that changed afterwards.
     """
-    dataset = CONFIG.datasets[wildcards.dataset]
-    changed_after_ns = 0
-    if dataset.kind == "generated":
-        (written,) = expand(rules.generate_clips.output.annotations, **wildcards)
-        if not Path(written).is_file():
-            return UNCHANGED
-        changed_after_ns = Path(written).stat().st_mtime_ns
-    folder, memory = media_folder(wildcards), media_memory(wildcards)
+    written = [Path(one) for one in written_by_workflow(wildcards.dataset, wildcards.chunk)]
+    if not all(path.is_file() for path in written):
+        return UNCHANGED
+    changed_after_ns = max((path.stat().st_mtime_ns for path in written), default=0)
     try:
-        files = files_of_chunks(folder, memory, dataset.chunks, changed_after_ns)
+        files = files_of_chunks(wildcards, changed_after_ns)[int(wildcards.chunk)]
     except ValueError as error:
         raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
-    return digest_of_chunk(folder, files[int(wildcards.chunk)], changed_after_ns)
+    return digest_of_chunk(media_folder(wildcards), files, changed_after_ns)
 
 
 def chunk_count(wildcards):

@@ -8,6 +8,8 @@ rule probe_media:
     """
     input:
         clips=clips_of_chunk,
+        archives=received_archives,
+        fetched=fetched_clips,
     output:
         table="results/probe/{dataset}/{chunk}.parquet",
     log:

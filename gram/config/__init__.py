@@ -15,6 +15,7 @@ from gram.config.data import (
     ShardsConfig,
     VocabularyConfig,
 )
+from gram.config.fetch import FetchConfig
 from gram.config.model import AudioConfig, ModelConfig, TextConfig, VisionConfig
 from gram.config.perception import DepthConfig, EstimateConfig, SpeechConfig, SubtitlesConfig
 from gram.config.run import (
@@ -46,6 +47,7 @@ __all__ = [
     "EstimateConfig",
     "EvaluationConfig",
     "ExtractionConfig",
+    "FetchConfig",
     "FolderDataset",
     "Fraction",
     "GeneratedDataset",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
+from gram.config.fetch import FetchConfig
 
 COMBINATIONS = 625
 """Clips that a generated data set can have: five values of each of four factors."""
@@ -71,6 +72,9 @@ class FolderDataset(Section):
     )
     chunks: int = Field(
         1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
+    )
+    fetch: FetchConfig | None = Field(
+        None, description="What is fetched from others; none: nothing, files are put there by hand."
     )
 
     @field_validator("annotations")

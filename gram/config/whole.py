@@ -21,7 +21,7 @@ from gram.config.weights import WeightsConfig
 from gram.stages import STAGES
 from gram.types import ITEM_MODALITIES, Modality
 
-_TARGETS = frozenset({"all", "report", *STAGES})
+_TARGETS = frozenset({"all", "fetch", "report", *STAGES})
 """Names of rules, which a table's target cannot have."""
 
 

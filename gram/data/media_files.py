@@ -104,17 +104,31 @@ def list_media(folder: Path, *, memory: Path | None = None) -> MediaFolder:
     Raises:
         ValueError: If the folder is absent, cannot be read or holds no media file.
     """
+    found = find_media(folder, memory=memory)
+    if not found.by_stem:
+        raise ValueError(
+            f"no media file in {folder}: found {_entries_of(folder)}, and looked in all subfolders "
+            f"for names that end in {' '.join(sorted(SUFFIXES))} or have no suffix; {REMEDY}"
+        )
+    return found
+
+
+def find_media(folder: Path, *, memory: Path | None = None) -> MediaFolder:
+    """Find the media files of a folder as ``list_media`` does, be there any or none.
+
+    Args:
+        folder: Where to look.
+        memory: File in which the names are remembered, see ``gram.data.listing``.
+
+    Raises:
+        ValueError: If the folder is absent or cannot be read.
+    """
     listing = _list(folder, memory)
     found: dict[str, list[str]] = {}
     for path in listing.files:
         stem, suffix = _split(_last(path))
         if not suffix or suffix.lower() in SUFFIXES:
             found.setdefault(stem, []).append(path)
-    if not found:
-        raise ValueError(
-            f"no media file in {folder}: found {_entries_of(folder)}, and looked in all subfolders "
-            f"for names that end in {' '.join(sorted(SUFFIXES))} or have no suffix; {REMEDY}"
-        )
     by_stem = {stem: tuple(sorted(paths)) for stem, paths in found.items()}
     return MediaFolder(folder, by_stem, listing.folders, listing.unreadable)
 

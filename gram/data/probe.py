@@ -15,12 +15,19 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import gram
 from gram.data.media_facts import READY, MediaFacts
-from gram.data.media_files import MediaFolder, chunk_of, list_media, without_suffix
+from gram.data.media_files import (
+    MediaFolder,
+    chunk_of,
+    find_media,
+    list_media,
+    without_suffix,
+)
 from gram.data.status import DecidingStage, Status
 from gram.data.tables import PROBE, Row, printable, read_rows, write_rows
 from gram.progress import track
@@ -31,44 +38,68 @@ PROBE_SECONDS = 60.0
 """Wall-clock limit of reading one file's headers."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of a media folder before it is looked at.
+
+    Attributes:
+        memory: File in which the names in the folder are remembered (``gram.data.listing``); None:
+            none are.
+        fetched: Table of what became of a chunk's files while they were fetched, with the columns
+            of ``gram.data.tables.FETCH``; None: they were not fetched one by one.
+    """
+
+    memory: Path | None = None
+    fetched: Path | None = None
+
+
+NOTHING = Known()
+
+
 def probe_chunk(
     clips: Path,
     *,
     media: Path,
-    memory: Path | None = None,
     chunk: int,
     chunks: int,
     output: Path,
     workers: int,
+    known: Known = NOTHING,
 ) -> None:
     """Find and probe the media files of one chunk's clips.
 
     Args:
         clips: The clips table.
         media: Folder of the media files.
-        memory: File in which the names in that folder are remembered (``gram.data.listing``).
         chunk: Which chunk, from 0 to ``chunks - 1``.
         chunks: Number of chunks.
         output: Parquet file with the columns of ``gram.data.tables.PROBE``: the rows of this
             chunk, in the order of the clips table, usable or not.
         workers: Number of reading processes.
+        known: What is known of the media folder.
 
     Raises:
-        ValueError: If the media folder is absent or empty, or no reading process can be started.
+        ValueError: If the media folder is absent, if it is empty without a table that says why, or
+            if no reading process can be started.
     """
     rows = [row for row in read_rows(clips) if chunk_of(row["source_id"], chunks) == chunk]
-    found = list_media(media, memory=memory)
+    failures = {} if known.fetched is None else _failures(known.fetched)
+    find = list_media if known.fetched is None else find_media
+    found = find(media, memory=known.memory)
     for name, reason in found.unreadable.items():
         log.warning("the folder %s cannot be read: %s", media / name, reason)
     files = {row["source_id"]: found.named(row["source_id"]) for row in rows}
     paths = [path for of_id in files.values() for path in of_id]
     facts = dict(zip(paths, _probe_files(paths, workers=workers, chunk=chunk), strict=True))
     for row in rows:
-        path = _choose(files[row["source_id"]], facts)
+        source_id = row["source_id"]
+        path = _choose(files[source_id], facts)
         if path is not None:
             row.update(_columns(row, path, facts[path]))
+        elif source_id in failures and not files[source_id]:
+            row.update(failures[source_id])
         else:
-            row.update(_columns_without_file(row["source_id"], found))
+            row.update(_columns_without_file(source_id, found))
         row["reason"] = printable(row["reason"]) if row["reason"] else None
     write_rows(output, rows, schema=PROBE)
     counts = Counter(row["status"] for row in rows)
@@ -89,6 +120,19 @@ def _probe_files(paths: Sequence[Path], *, workers: int, chunk: int) -> Iterator
     with Readers(min(workers, len(paths))) as readers:
         facts = readers.read_all(paths)
         yield from track(facts, total=len(paths), label=f"probing chunk {chunk}", unit="files")
+
+
+def _failures(fetched: Path) -> dict[str, Row]:
+    """Give the columns of the clips whose files could not be fetched, by source id."""
+    return {
+        row["source_id"]: {
+            "status": row["status"],
+            "stage": DecidingStage.FETCH,
+            "reason": row["reason"],
+        }
+        for row in read_rows(fetched)
+        if row["status"] != Status.OK
+    }
 
 
 def _columns_without_file(source_id: str, found: MediaFolder) -> Row:

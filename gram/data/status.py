@@ -20,11 +20,29 @@ class Status(StrEnum):
     TOO_SHORT = "too_short"
     """The file, or the part that the clip names, has too few frames."""
     TIMEOUT = "timeout"
-    """Reading took longer than the limit."""
+    """Reading or fetching took longer than the limit."""
+    DEAD = "dead"
+    """The site has it no more: removed, or never there."""
+    PRIVATE = "private"
+    """The site shows it to some only: private, for members, or from an age on."""
+    REGION = "region"
+    """The site does not show it in this country."""
+    THROTTLED = "throttled"
+    """The site refuses this machine for now: too many requests, or it suspects a robot."""
+    NETWORK = "network"
+    """The connection failed, or the server did."""
+    FAILED = "failed"
+    """Fetching failed in a way that decides nothing; the reason holds the words of the site."""
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether another try at another time may end otherwise."""
+        return self in {Status.TIMEOUT, Status.THROTTLED, Status.NETWORK, Status.FAILED}
 
 
 class DecidingStage(StrEnum):
     """Stage that set a clip aside."""
 
+    FETCH = "fetch"
     PROBE = "probe"
     EXTRACT = "extract"

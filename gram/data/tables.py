@@ -31,6 +31,22 @@ CLIPS = pa.schema(
 )
 """Columns of the clips table."""
 
+FETCH = pa.schema(
+    [
+        ("source_id", pa.string()),
+        ("url", pa.string()),  # null: the id names no place on the web
+        ("start_seconds", pa.float64()),  # in the video there; null: from its start
+        ("end_seconds", pa.float64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),  # null where status is ok
+        ("tries", pa.int32()),  # starts of a job that asked for it
+        ("media", pa.string()),  # name of the file in the media folder
+        ("bytes", pa.int64()),
+        ("checked_at", pa.string()),  # UTC
+    ]
+)
+"""Columns of the table of what was fetched: one row a media file."""
+
 PROBE = pa.schema(
     [
         *CLIPS,

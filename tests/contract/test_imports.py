@@ -49,8 +49,15 @@ def test_importing_the_package_does_not_load(package: str) -> None:
         "gram.data.depth",
         "gram.data.subtitles",
         "gram.data.shards",
+        "gram.fetch.clips",
+        "gram.fetch.sources",
         "gram.perception.folders",
     ],
 )
 def test_rules_and_extraction_load_no_torch(module: str) -> None:
     assert "torch" not in loaded_after(f"import {module}")
+
+
+@pytest.mark.parametrize("package", ["requests", "yt_dlp", "gdown", "huggingface_hub"])
+def test_a_plan_of_what_is_fetched_loads_nothing_that_fetches(package: str) -> None:
+    assert package not in loaded_after("import gram.fetch.plan")

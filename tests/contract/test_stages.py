@@ -183,7 +183,15 @@ def test_a_rule_carries_the_version_of_its_own_stage(stage: str) -> None:
     assert re.findall(r'stage_version\("(\w+)"\)', rules()[stage]) == [stage]
 
 
-BESIDE_CLIPS = ("generate_clips", "make_clips", "import_weights")
+BESIDE_CLIPS = (
+    "generate_clips",
+    "fetch_source",
+    "place_annotation",
+    "make_clips",
+    "retry_fetch",
+    "import_weights",
+)
+"""Stages that no clips table comes before; retry_fetch takes the tables that there are."""
 AFTER_CLIPS = [stage for stage in STAGES if stage not in BESIDE_CLIPS]
 
 

@@ -14,7 +14,7 @@ from gram.config import ExtractionConfig, ShardsConfig
 from gram.data.annotations import make_clips
 from gram.data.depth import read_depth
 from gram.data.extract import extract_chunk
-from gram.data.probe import probe_chunk
+from gram.data.probe import Known, probe_chunk
 from gram.data.shards import index_shards, pack_shard
 from gram.data.subtitles import read_subtitles
 from gram.files import write_text
@@ -128,11 +128,11 @@ def _run_chunk(folder: Path, *, chunk: int) -> None:
     probe_chunk(
         folder / "clips.parquet",
         media=folder / "media",
-        memory=folder / "names.json",
         chunk=chunk,
         chunks=CHUNKS,
         output=probed,
         workers=WORKERS,
+        known=Known(memory=folder / "names.json"),
     )
     archive, table = work / "extracted.tar", work / "extracted.parquet"
     extract_chunk(settings, probed=probed, archive=archive, table=table, workers=WORKERS)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gram.data.media_files import (
+    UNCHANGED,
     chunk_of,
     digest_of_files,
     files_by_chunk,
+    find_media,
     list_media,
     without_suffix,
 )
@@ -272,3 +274,23 @@ def test_listing_media_loads_the_standard_library_only() -> None:
     code = "import sys, gram.data.media_files; print({'av', 'pandas', 'pyarrow'} & {*sys.modules})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert said.stdout.strip() == "set()"
+
+
+def test_files_that_changed_before_a_chunk_was_written_do_not_count(tmp_path: Path) -> None:
+    for name, second in (("early.mp4", 100), ("late.mp4", 300)):
+        os.utime(touch(tmp_path / name), (second, second))
+    early, late = (
+        digest_of_files(tmp_path, [name], changed_after_ns=200 * 10**9)
+        for name in ("early.mp4", "late.mp4")
+    )
+    assert early == UNCHANGED
+    assert late == digest_of_files(
+        tmp_path, ["early.mp4", "late.mp4"], changed_after_ns=200 * 10**9
+    )
+    assert late != UNCHANGED
+
+
+def test_a_folder_may_be_asked_for_media_that_it_lacks(tmp_path: Path) -> None:
+    assert find_media(tmp_path).by_stem == {}
+    with pytest.raises(ValueError, match="is not there"):
+        find_media(tmp_path / "nowhere")

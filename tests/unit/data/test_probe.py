@@ -7,9 +7,9 @@ import pytest
 
 from gram.data.annotations import make_clips
 from gram.data.media_files import chunk_of
-from gram.data.probe import Readers, probe_chunk
+from gram.data.probe import Known, Readers, probe_chunk
 from gram.data.status import Status
-from gram.data.tables import PROBE, Row, read_rows
+from gram.data.tables import FETCH, PROBE, Row, read_rows, write_rows
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def probe(tmp_path: Path) -> Callable[..., list[Row]]:
         probe_chunk(
             tmp_path / "clips.parquet",
             media=media,
-            memory=memory,
             chunk=chunk,
             chunks=chunks,
             output=output,
             workers=2,
+            known=Known(memory=memory),
         )
         return read_rows(output)
 
@@ -108,6 +108,49 @@ def test_an_absent_media_folder_stops_the_job(
 ) -> None:
     with pytest.raises(ValueError, match=r"the media folder .*media is not there"):
         probe("video_id,caption\na,x\n", tmp_path / "media")
+
+
+# --- clips that could not be fetched -----------------------------------------------------------
+
+DEAD = {"source_id": "a", "status": Status.DEAD, "reason": "https://example.org/a: removed"}
+
+
+def probe_fetched(folder: Path, *outcomes: Row) -> list[Row]:
+    """Probe the clip a, of whose fetching a table tells."""
+    (folder / "a.csv").write_text("video_id,caption\na,x\n")
+    make_clips([("test", folder / "a.csv")], folder / "clips.parquet")
+    write_rows(folder / "fetched.parquet", outcomes, schema=FETCH)
+    probe_chunk(
+        folder / "clips.parquet",
+        media=folder / "media",
+        chunk=0,
+        chunks=1,
+        output=folder / "probe.parquet",
+        workers=1,
+        known=Known(fetched=folder / "fetched.parquet"),
+    )
+    return read_rows(folder / "probe.parquet")
+
+
+def test_a_clip_that_could_not_be_fetched_keeps_what_the_site_said(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (row,) = probe_fetched(tmp_path, DEAD)
+    assert (row["status"], row["stage"]) == ("dead", "fetch")
+    assert row["reason"] == DEAD["reason"]
+
+
+def test_a_file_that_is_there_counts_whatever_was_said_of_it(
+    tmp_path: Path, make_media: Callable[..., Path]
+) -> None:
+    make_media(tmp_path / "media" / "a.mp4")
+    (row,) = probe_fetched(tmp_path, DEAD)
+    assert (row["status"], row["reason"]) == ("ok", None)
+
+
+def test_a_file_that_was_fetched_and_is_gone_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (row,) = probe_fetched(tmp_path, {"source_id": "a", "status": Status.OK})
+    assert (row["status"], row["stage"]) == ("not_found", "probe")
 
 
 # --- clips without a file of their own ---------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The commands below `gram`, one module a group."""

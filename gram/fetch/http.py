@@ -1,0 +1,224 @@
+"""One request over HTTP: redirects that are allowed, and what each answer means."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from gram.data.status import Status
+from gram.fetch.content import is_page, page_title
+from gram.fetch.errors import FetchError
+from gram.fetch.patience import read_retry_after
+from gram.versions import versions
+
+MAX_REDIRECTS = 8
+CONNECT_SECONDS = 20.0
+PIECE_BYTES = 2**16
+
+_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A server's answer whose body is still to be read.
+
+    Attributes:
+        start: Offset of the body's first byte in the file.
+        total_bytes: Size of the whole file; None: not said.
+        validator: Strong ETag, or the time of the last change; None: the server gives neither.
+        response: The open response.
+    """
+
+    start: int
+    total_bytes: int | None
+    validator: str | None
+    response: requests.Response
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the server packs the body although it was asked not to."""
+        return self.response.headers.get("content-encoding", "identity").lower() != "identity"
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the body as it comes, unpacked.
+
+        Raises:
+            FetchError: If the connection breaks or stalls; status ``network`` or ``timeout``.
+        """
+        try:
+            while piece := self.response.raw.read1(PIECE_BYTES, decode_content=self.is_packed):
+                yield piece
+        except _BROKEN as error:
+            raise _connection_error(error, self.response.url) from error
+
+    def described(self) -> str:
+        """Say what the body is: a page of HTML, with its title, or another file."""
+        try:
+            head = self.response.raw.read(PIECE_BYTES) or b""
+        except _BROKEN:
+            head = b""
+        return f"a page of HTML{page_title(head)}" if is_page(head) else "another file"
+
+
+def open_url(
+    session: requests.Session,
+    url: str,
+    *,
+    offset: int = 0,
+    validator: str | None = None,
+    stall_seconds: float,
+) -> Answer:
+    """Ask for a file from an offset on, and follow redirects.
+
+    Args:
+        session: Keeps connections and cookies.
+        url: Address, http or https.
+        offset: First byte that is wanted.
+        validator: What the bytes before the offset belong to: if the file is another one by now,
+            the server answers with the whole of it.
+        stall_seconds: Time without a byte after which the connection counts as dead.
+
+    Raises:
+        FetchError: If the address cannot be used or the answer is no file.
+    """
+    headers = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
+    if offset:
+        headers["Range"] = f"bytes={offset}-"
+        if validator is not None:
+            headers["If-Range"] = validator
+    current = url
+    for _ in range(MAX_REDIRECTS + 1):
+        check_address(current, came_from=url)
+        try:
+            response = session.get(
+                current,
+                headers=headers,
+                stream=True,
+                allow_redirects=False,
+                timeout=(min(CONNECT_SECONDS, stall_seconds), stall_seconds),
+            )
+        except _BROKEN as error:
+            raise _connection_error(error, current) from error
+        if not response.is_redirect:
+            return _read_answer(response, offset=offset)
+        response.close()
+        current = urljoin(current, response.headers["location"])
+    raise FetchError(
+        f"{url} sends on more than {MAX_REDIRECTS} times, at last to {current}; open it in a "
+        "browser and correct the address",
+        status=Status.DEAD,
+    )
+
+
+def user_agent() -> str:
+    """Name this program and its version, as servers wish."""
+    return f"gram/{versions('gram')['gram']}"
+
+
+def check_address(url: str, *, came_from: str) -> None:
+    """Check that an address is http or https, and does not leave https.
+
+    Raises:
+        FetchError: If it is not so.
+    """
+    scheme, first = urlsplit(url).scheme.lower(), urlsplit(came_from).scheme.lower()
+    sent = "" if url == came_from else f"{came_from} sends on to "
+    if scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        raise FetchError(
+            f"{sent}{url!r}, which is no address of http or https; correct the address",
+            status=Status.DEAD,
+        )
+    if first == "https" and scheme == "http":
+        raise FetchError(
+            f"{sent}{url}, without encryption, where anybody could change the file; look for "
+            "another address",
+            status=Status.DEAD,
+        )
+
+
+def _read_answer(response: requests.Response, *, offset: int) -> Answer:
+    """Tell what an answer is; one that is no file is an error."""
+    if response.status_code not in {200, 206, 416}:
+        raise _status_error(response)
+    found = _RANGE.fullmatch(response.headers.get("content-range", ""))
+    total = int(found[2]) if found and found[2] != "*" else None
+    if response.status_code == 416:
+        # Nothing lies beyond the offset: the part is whole, or belongs to another file.
+        return Answer(start=offset, total_bytes=total, validator=None, response=response)
+    start = 0
+    if response.status_code == 206:
+        if found is None or found[1] is None or int(found[1]) != offset:
+            said = response.headers.get("content-range")
+            raise FetchError(
+                f"{response.url} was asked for bytes from {offset} on and sends {said!r}",
+                status=Status.NETWORK,
+            )
+        start = offset
+    length = response.headers.get("content-length", "")
+    if total is None and length.isdigit():
+        total = start + int(length)
+    answer = Answer(
+        start=start, total_bytes=total, validator=_validator(response), response=response
+    )
+    if answer.is_packed:  # its sizes and offsets are those of the packed bytes
+        return replace(answer, total_bytes=None, validator=None)
+    return answer
+
+
+def _validator(response: requests.Response) -> str | None:
+    """Give what identifies this state of the file; a weak ETag may stand for other bytes."""
+    tag = response.headers.get("etag")
+    if tag is not None:
+        return None if tag.startswith("W/") else tag
+    return response.headers.get("last-modified")
+
+
+def _status_error(response: requests.Response) -> FetchError:
+    code, url = response.status_code, response.url
+    said = f"{url} answers {code} {response.reason or ''}".rstrip()
+    match code:
+        case 404 | 410:
+            status, advice = Status.DEAD, "it is not there; look for another address"
+        case 401 | 403 | 407:
+            status, advice = Status.PRIVATE, "it is not for everybody; ask for access"
+        case 451:
+            status, advice = Status.REGION, "it may not be shown in this country"
+        case 408 | 425:
+            status, advice = Status.NETWORK, "try again later"
+        case 429:
+            status, advice = Status.THROTTLED, "it wants fewer requests; try again later"
+        case _ if code >= 500:
+            status, advice = Status.NETWORK, "the server has a problem; try again later"
+        case _:
+            status, advice = Status.DEAD, f"that is no file{_title_of(response)}"
+    asked = read_retry_after(response.headers.get("retry-after"))
+    response.close()
+    return FetchError(f"{said}: {advice}", status=status, retry_after_seconds=asked)
+
+
+def _title_of(response: requests.Response) -> str:
+    try:
+        return page_title(response.raw.read(2**16) or b"")
+    except _BROKEN:
+        return ""
+
+
+def _connection_error(error: Exception, url: str) -> FetchError:
+    is_timeout = isinstance(
+        error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError
+    )
+    if isinstance(error, requests.exceptions.SSLError):
+        said = "does not prove who it is"
+    elif is_timeout:
+        said = "sends nothing"
+    else:
+        said = "breaks the connection"
+    return FetchError(
+        f"{url} {said} ({type(error).__name__}: {error})",
+        status=Status.TIMEOUT if is_timeout else Status.NETWORK,
+    )
