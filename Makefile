@@ -25,7 +25,8 @@ check: $(INSTALLED) ## check format, types, layers and rules, and run all tests 
 	$(BIN)/mypy gram workflow/scripts
 	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
-	$(BIN)/pytest -m "not gpu and not demo"
+	$(BIN)/pytest -m "not gpu and not demo" -n auto --maxprocesses 4 \
+		--dist loadgroup --no-loadscope-reorder
 
 # Passive: a thread that waits gives its core away, so that other work on the machine costs its share
 # alone; threads that spin made many short steps ten times slower there.

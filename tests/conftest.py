@@ -14,7 +14,27 @@ import torch
 ROOT = Path(__file__).parents[1]
 
 
+WORKFLOW = ROOT / "tests" / "workflow"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put tests into groups, and skip what cannot or need not run here."""
+    _group(items)
+    _skip(config, items)
+
+
+def _group(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all that share the finished workflow; those first.
+
+    They take longest, and would else be left for one process at the end.
+    """
+    items.sort(key=lambda item: not item.path.is_relative_to(WORKFLOW))
+    for item in items:
+        path = WORKFLOW if item.path.is_relative_to(WORKFLOW) else item.path
+        item.add_marker(pytest.mark.xdist_group(str(path.relative_to(ROOT))))
+
+
+def _skip(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where torch sees none, and what is slow unless it is asked for."""
     reasons = {}
     if not torch.cuda.is_available():
