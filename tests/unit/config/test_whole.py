@@ -40,6 +40,17 @@ def test_the_example_of_own_clips_shares_no_run_with_the_demo() -> None:
     assert trained & set(demo["runs"]) == set()
 
 
+def test_the_example_of_variants_names_a_run_for_each() -> None:
+    variants = read("examples/pretraining_variants.yaml")
+    whole = Config.model_validate(merged(read("config.yaml"), variants))
+    rates = {name: whole.runs[name].pretrain.learning_rate for name in variants["runs"]}
+    assert rates == {
+        "gram_tvas_paper": 1e-4,
+        "gram_tvas_released": 2e-5,
+        "gram_tvas_logs": 2e-5,
+    }
+
+
 def test_the_readme_shows_the_example_of_own_clips() -> None:
     example = (ROOT / "config/examples/own_clips.yaml").read_text(encoding="utf-8")
     assert f"```yaml\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")
