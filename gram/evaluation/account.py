@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from gram.data.clip_index import read_index, select_clips
+from gram.data.clip_index import select_clips
 from gram.data.status import Status
 from gram.evaluation.results import letters
 from gram.jobs import ClipUse
@@ -20,6 +22,12 @@ from gram.types import ITEM_MODALITIES, Modality
 
 NOT_FOUND = (Status.NOT_FOUND, Status.DUPLICATE)
 """States of clips whose media file could not be told."""
+
+FACTS = [
+    *("split", "status", "stage", "subtitle_reason", "depth_status"),
+    *(f"has_{modality}" for modality in ITEM_MODALITIES),
+]
+"""Columns of the index that tell what became of a clip."""
 
 COLUMNS = ("dataset", "split", "step", "run", "modalities", "missing", "clips", "lost", "because")
 """Columns of the account as CSV."""
@@ -85,13 +93,19 @@ def account_dataset(name: str, *, index: Path, uses: Sequence[ClipUse]) -> list[
     Raises:
         ValueError: If there is no index, or it lacks a split that is used.
     """
-    rows = read_index(index)
+    if not index.is_file():
+        raise ValueError(f"no index of shards at {index}; run the workflow, which makes it")
+    table = pq.read_table(index, columns=FACTS)
+    rows = table.to_pandas()
     own = [use for use in uses if use.dataset == name]
     return [
         SplitAccount(
             dataset=name,
             split=split,
-            steps=tuple(_steps(rows[rows["split"] == split], split, uses=own)),
+            steps=(
+                *_steps(rows[rows["split"] == split]),
+                *(_use(table, use) for use in own if use.split == split),
+            ),
         )
         for split in map(str, rows["split"].unique())
     ]
@@ -115,7 +129,7 @@ def _used_by(use: ClipUse) -> tuple[str, str, str]:
     return use.run, letters(use.modalities), use.missing
 
 
-def _steps(rows: pd.DataFrame, split: str, *, uses: Sequence[ClipUse]) -> Iterable[Step]:
+def _steps(rows: pd.DataFrame) -> Iterable[Step]:
     is_lost_n = rows["status"].isin(NOT_FOUND)
     found, usable = rows[~is_lost_n], rows[rows["status"] == Status.OK]
     yield Step(name="listed", clips=len(rows), lost=0, because={})
@@ -127,9 +141,6 @@ def _steps(rows: pd.DataFrame, split: str, *, uses: Sequence[ClipUse]) -> Iterab
         having = usable.drop(without.index)
         because = _causes(without, modality)
         yield _step(f"with {modality}", before=usable, after=having, because=because)
-    for use in uses:
-        if use.split == split:
-            yield _use(rows, use)
 
 
 def _step(
@@ -138,10 +149,10 @@ def _step(
     return Step(name=name, clips=len(after), lost=len(before) - len(after), because=because)
 
 
-def _use(rows: pd.DataFrame, use: ClipUse) -> Step:
+def _use(table: pa.Table, use: ClipUse) -> Step:
     """Choose as the run does; what it leaves out is counted from the listed ones on."""
     counts = dict(
-        select_clips(rows, split=use.split, modalities=use.modalities, missing=use.missing).counts
+        select_clips(table, split=use.split, modalities=use.modalities, missing=use.missing).counts
     )
     listed, used = counts.pop("rows"), counts.pop("used")
     because = {what: count for what, count in counts.items() if count}

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import torch
 
 from gram.collectives import own_rank
@@ -31,7 +31,7 @@ FEWEST_TRAINED = 2
 """Clips of a training split that must be left when others are held out."""
 
 
-def split_clips(settings: TrainSettings, index: Path) -> tuple[Selection, pd.DataFrame | None]:
+def split_clips(settings: TrainSettings, index: Path) -> tuple[Selection, pa.Table | None]:
     """Choose the clips that are trained on, and those that score the training, if it is scored.
 
     Raises:
@@ -57,7 +57,7 @@ def split_clips(settings: TrainSettings, index: Path) -> tuple[Selection, pd.Dat
 
 def _held_out(
     trained: Selection, validation: ValidationConfig, *, split: str
-) -> tuple[Selection, pd.DataFrame]:
+) -> tuple[Selection, pa.Table]:
     """Take clips out of those that are trained on, the same ones for the same clips and seed."""
     count, number = len(trained.rows), validation.held_out
     assert number is not None  # noqa: S101 - the settings give this or a split
@@ -68,9 +68,9 @@ def _held_out(
         )
     is_out_n = np.zeros(count, dtype=bool)
     is_out_n[np.random.default_rng(validation.seed).permutation(count)[:number]] = True
-    left = trained.rows[~is_out_n].reset_index(drop=True)
+    left = trained.rows.filter(pa.array(~is_out_n))
     counts = {**trained.counts, "held out": number, "used": len(left)}
-    return Selection(rows=left, counts=counts), trained.rows[is_out_n].reset_index(drop=True)
+    return Selection(rows=left, counts=counts), trained.rows.filter(pa.array(is_out_n))
 
 
 class Choice:
@@ -81,7 +81,7 @@ class Choice:
     """
 
     def __init__(
-        self, settings: TrainSettings, rows: pd.DataFrame | None, *, index: Path, checkpoint: Path
+        self, settings: TrainSettings, rows: pa.Table | None, *, index: Path, checkpoint: Path
     ) -> None:
         """Take the validation clips; None: nothing is scored, and the last weights are kept."""
         self._settings, self._validation = settings.training, settings.training.validation
@@ -129,7 +129,7 @@ class Choice:
 class _Clips:
     """The clips that score a training, with their first captions."""
 
-    def __init__(self, settings: TrainSettings, rows: pd.DataFrame, *, folder: Path) -> None:
+    def __init__(self, settings: TrainSettings, rows: pa.Table, *, folder: Path) -> None:
         self._settings, self._rows, self._folder = settings, rows, folder
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
 import torch
 from torch.optim import Optimizer
 
@@ -14,6 +14,7 @@ from gram.collectives import num_ranks, own_rank
 from gram.config import TrainingConfig, canonical_json
 from gram.data.clip_dataset import ClipDataset
 from gram.data.loader import batches
+from gram.data.order import Share
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import sha256_of
 from gram.jobs import TrainSettings
@@ -230,7 +231,7 @@ def _prepared(model: GramModel, training: TrainingConfig, means: Means) -> GramM
 
 def build_dataset(
     settings: TrainSettings,
-    rows: pd.DataFrame,
+    rows: pa.Table,
     *,
     folder: Path,
     pieces: tuple[str, ...],
@@ -261,37 +262,34 @@ def count_steps(training: TrainingConfig, *, clips: int) -> int:
 def endless_batches(
     dataset: ClipDataset, settings: TrainSettings, *, start: int, workers: int
 ) -> Iterator[Batch]:
-    """Give this rank's shares of the batches from the ``start``-th on, epoch after epoch."""
+    """Give this rank's shares of the batches from the ``start``-th on, epoch after epoch.
+
+    Raises:
+        ValueError: If a batch cannot be shared evenly.
+    """
     size = settings.training.batch_size
+    _check_even(min(size, len(dataset)), ranks=num_ranks())
     epoch, skip = divmod(start, _batches_an_epoch(settings.training, clips=len(dataset)))
     while True:
-        for batch in batches(
+        yield from batches(
             dataset,
             batch_size=size,
             seed=settings.seed,
             epoch=epoch,
             start=skip,
+            share=Share(own_rank(), num_ranks()),
             workers=workers,
-        ):
-            yield share_of(batch, rank=own_rank(), ranks=num_ranks())
+        )
         epoch, skip = epoch + 1, 0
 
 
-def share_of(batch: Batch, *, rank: int, ranks: int) -> Batch:
-    """Give a rank's share of a batch: ranks' shares stand one behind the other, all of one size.
-
-    Raises:
-        ValueError: If the batch cannot be shared evenly.
-    """
-    clips = len(batch.clip_ids)
+def _check_even(clips: int, *, ranks: int) -> None:
     if clips % ranks:
         raise ValueError(
             f"a batch of {clips} clips cannot be shared evenly by {ranks} processes; change "
             "training.batch_size, or the number of processes of the rule in the profile (where "
             "the split has fewer clips than a batch, all of them are the batch)"
         )
-    own = clips // ranks
-    return batch.rows(slice(rank * own, (rank + 1) * own))
 
 
 def _batches_an_epoch(training: TrainingConfig, *, clips: int) -> int:

@@ -118,6 +118,10 @@ ALLOWANCES = {
         "--set-resources",
         "finetune_model:checkpoint_steps=7",
     ),
+    "memory of a batch": ("--set-resources", "pretrain_model:micro_batch=2"),
+    "activations": ("--set-resources", "finetune_model:checkpoint_activations=1"),
+    "processes": ("--set-resources", "pretrain_model:processes=2", "pretrain_model:shard_model=1"),
+    "compiling": ("--set-resources", "pretrain_model:compile=1"),
     "time limit": ("--set-resources", "make_clips:runtime=7"),
     "cores": ("--cores", "1"),
 }

@@ -18,7 +18,7 @@ from gram.training.launch import DeadProcessError, Processes, command, run_train
 from gram.training.preparation import TrainingFiles
 from gram.training.stopping import STOPPED_EXIT_CODE
 from gram.types import Modality
-from tests.unit.training.forked import exit_codes, started_ranks
+from tests.unit.training.forked import exit_codes, newest_step, started, started_ranks
 
 MakeSettings = Callable[..., TrainSettings]
 Train = Callable[..., Path]
@@ -149,11 +149,11 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 def when_step(tmp_path: Path, step: int, act: Callable[[], None]) -> threading.Thread:
-    """Act when the state of a step has been kept."""
+    """Act when the state of a step, or of a later one, has been kept."""
 
     def wait() -> None:
         limit = time.monotonic() + LIMIT_SECONDS
-        while not list(tmp_path.glob(f"two/partial/last.step{step:09d}.*.pt")):
+        while newest_step(tmp_path / "two") < step:
             assert time.monotonic() < limit
             time.sleep(0.005)
         act()
@@ -190,6 +190,21 @@ def test_whatever_happens_to_two_processes_they_end_as_undisturbed_ones(
     processes = started_ranks(lambda: run(settings, folder="undisturbed"), tmp_path / "meeting")
     assert exit_codes(processes) == [0, 0]
     assert are_equal(disturbed, tmp_path / "undisturbed")
+
+
+def test_processes_whose_launching_job_is_killed_end_too(
+    run_two: Train, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    job = started(lambda: run_two(make_settings(steps=100_000, batch_size=6)))
+    when_step(tmp_path, 2, job.kill).join()
+    assert exit_codes([job]) == [-signal.SIGKILL]
+    mine = str(tmp_path / "two/partial/job.json")
+    limit = time.monotonic() + LIMIT_SECONDS
+    while any(mine in one.info["cmdline"] for one in psutil.process_iter(["cmdline"])):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    said = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert "ended by SIGTERM after step" in said
 
 
 def test_what_a_process_says_of_its_end_is_said_again(

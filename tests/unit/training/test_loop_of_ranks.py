@@ -6,10 +6,10 @@ from torch import Tensor
 
 from gram.collectives import average_gradients, own_rank
 from gram.config import LossConfig
+from gram.data.order import Share
 from gram.model import GramModel
 from gram.training.gradients import add_gradients
 from gram.training.precision import Precision
-from gram.training.preparation import share_of
 from gram.types import Batch
 from tests.ranks import run_ranks
 from tests.unit.conftest import INPUTS, PIECES, _make_batch, _make_model_config
@@ -37,7 +37,7 @@ def gradients(batch: Batch, config: LossConfig, *, micro_batch: int | None = Non
 
 
 def in_rank() -> dict[str, dict[str, Gradients]]:
-    batch = share_of(_make_batch(CLIPS), rank=own_rank(), ranks=2)
+    batch = _make_batch(CLIPS).rows(Share(own_rank(), 2).of(CLIPS))
     return {
         name: {
             "whole": gradients(batch, config),

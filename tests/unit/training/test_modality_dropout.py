@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from gram.data.order import Share
 from gram.training.modality_dropout import drop_modalities
-from gram.training.preparation import share_of
 from gram.types import ITEM_MODALITIES, Batch, Modality
 
 MakeBatch = Callable[..., Batch]
@@ -52,5 +52,5 @@ def test_another_step_leaves_out_others(make_batch: MakeBatch) -> None:
 
 def test_shares_of_processes_lose_what_the_whole_batch_loses(make_batch: MakeBatch) -> None:
     batch = make_batch(12)
-    shares = [dropped(share_of(batch, rank=rank, ranks=3), 0.5, rank=rank) for rank in range(3)]
+    shares = [dropped(batch.rows(Share(rank, 3).of(12)), 0.5, rank=rank) for rank in range(3)]
     assert torch.equal(torch.cat(shares), dropped(batch, 0.5))
