@@ -213,6 +213,25 @@ def test_a_file_that_is_changed_afterwards_is_probed_again(
     assert planned_rules(fetched[0].tree, *PROBES, overlay=overlay(**ALL)) == {"probe_media": 1}
 
 
+def test_a_clip_that_joins_the_annotations_is_fetched_by_its_chunk_alone(
+    fetched: tuple[Web, Server], run_snakemake: Run
+) -> None:
+    served, server = fetched
+    own = served.tree / "data/own/annotations.json"
+    before = [(served.tree / table).stat().st_mtime_ns for table in TABLES]
+    served.media["joins"] = served.media[served.ids[-1]]
+    records = json.loads(own.read_text())
+    own.write_text(json.dumps([*records, {**records[-1], "video_id": "joins"}]))
+    asked_for(server)
+    done = run_snakemake(served.tree, *PROBES, overlay=overlay(**ALL))
+    assert done.returncode == 0, done.stdout
+    assert asked_for(server) == {"joins"}
+    after = [(served.tree / table).stat().st_mtime_ns for table in TABLES]
+    changed = [chunk for chunk in range(2) if before[chunk] != after[chunk]]
+    assert changed == [chunk_of("joins", 2)]
+    assert rows_of(served.tree, PROBES)["joins"]["status"] == "ok"
+
+
 # --- by hand -------------------------------------------------------------------------------------
 
 
