@@ -35,18 +35,29 @@ def check_vectors(vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
     """Check that there are vectors (M, K, D) with K of 1 or more, and marks that fit.
 
     Raises:
-        ValueError: If one has another shape.
+        ValueError: If one has another shape or type.
     """
     if vectors_mkd.ndim != 3 or vectors_mkd.shape[1] < 1:
         raise ValueError(
             f"vectors need three axes (item, vector, width) with one vector or more, got shape "
             f"{tuple(vectors_mkd.shape)}; stack the modalities along the second axis"
         )
+    _check_real(vectors_mkd, what="vectors")
+    if present_mk is not None and present_mk.dtype != torch.bool:
+        raise ValueError(
+            f"present needs true or false for each vector, got {present_mk.dtype}; "
+            "convert it by present.bool()"
+        )
     if present_mk is not None and present_mk.shape != vectors_mkd.shape[:2]:
         raise ValueError(
             f"present needs shape {tuple(vectors_mkd.shape[:2])}, got {tuple(present_mk.shape)}; "
             "give one mark for each vector"
         )
+
+
+def _check_real(vectors: Tensor, *, what: str) -> None:
+    if not vectors.is_floating_point():
+        raise ValueError(f"{what} need real numbers, got {vectors.dtype}; convert them to a float")
 
 
 def check_pairs(anchors_nd: Tensor, vectors_mkd: Tensor, present_mk: Tensor | None) -> None:
@@ -56,6 +67,7 @@ def check_pairs(anchors_nd: Tensor, vectors_mkd: Tensor, present_mk: Tensor | No
         ValueError: If one has another shape.
     """
     check_vectors(vectors_mkd, present_mk)
+    _check_real(anchors_nd, what="anchors")
     width = vectors_mkd.shape[2]
     if anchors_nd.ndim != 2 or anchors_nd.shape[1] != width:
         raise ValueError(

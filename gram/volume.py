@@ -5,13 +5,16 @@ through an orthonormal basis of each item's own vectors, so that N texts against
 matrix product and never build N x M small matrices. They work tile by tile, forward and backward:
 beside inputs, output and gradients they need the memory that ``memory_mib`` grants.
 
-How exact: with eps the rounding of the type (float32: 1.2e-7) and unit vectors, a squared distance
-from an item's span comes from products and is right to a few eps, so that a distance d is right to
-a few eps / d, and one below 1e-3 (the root of ``FLOOR``; in float64 1e-7) is noise: it has no
-gradient. Vectors of other lengths scale all this with their length.
+How exact: volumes of tuples and of items' own vectors are computed in float64 and rounded once; a
+height below 1e-7 of its vector's length has no gradient. With eps the rounding of the type
+(float32: 1.2e-7) and unit vectors, a squared distance of an anchor from an item's span comes from
+products and is right to a few eps, so that a distance d is right to a few eps / d, and one below
+1e-3 (the root of ``FLOOR``; in float64 1e-7) is noise: it has no gradient. Vectors of other
+lengths scale all this with their length, as long as no squared length overflows.
 
 Every distance here says small is near. All gradients are finite, also of equal, opposite and zero
-vectors, and can be taken once: the gradient of a gradient is refused.
+vectors, and can be taken once, by ``backward`` or ``torch.autograd.grad``: the gradient of a
+gradient is refused, and ``torch.func`` does not see through these functions.
 
 Shape letters of this file: B tuples, N anchors, M items, K vectors of an item, D embedding width.
 """
@@ -43,9 +46,7 @@ PairScore = Literal["volume", "residual", "trusted_residual"]
 """A distance of a text and an item; of each, small is near."""
 
 
-def gram_volume(
-    vectors_bmd: Tensor, *, floor: float = FLOOR, memory_mib: float = MEMORY_MIB
-) -> Tensor:
+def gram_volume(vectors_bmd: Tensor, *, memory_mib: float = MEMORY_MIB) -> Tensor:
     """Compute the volume that each tuple of vectors spans.
 
     The volume is the root of the determinant of the Gram matrix. It is the product of heights: of
@@ -57,8 +58,6 @@ def gram_volume(
 
     Args:
         vectors_bmd: Vectors, usually of unit length, float, shape (B, M, D) with 1 <= M <= D.
-        floor: Smallest squared height kept, as a share of the vector's squared length. Below it
-            the gradient is 0, not infinite.
         memory_mib: Memory in MiB for what is computed beside the output, and in backward beside
             the gradient; one tuple at least.
 
@@ -75,7 +74,7 @@ def gram_volume(
         tensor([1.])
     """
     _check_tuples(vectors_bmd)
-    return tuple_volumes(vectors_bmd, floor=floor, memory_mib=_checked_memory(memory_mib))
+    return tuple_volumes(vectors_bmd, memory_mib=_checked_memory(memory_mib))
 
 
 def pairwise_volume(

@@ -23,6 +23,11 @@ PASSES = {torch.float32: 1, torch.float64: 2}
 """How often a vector is projected. Once leaves an error of 1e-16 over the vector's height, which
 float32 does not see; twice leaves none."""
 
+FLOOR_BASIS = 1e-14
+"""Smallest squared height of a vector over those before it, as a share of its squared length. It is
+that of float64, in which the basis is made, whatever the type of the vectors: so the order of the
+vectors shows in nothing but rounding."""
+
 MUTE = 1e8
 """Largest private coordinate beside a vector of length 1: its share of any score is below 1e-15."""
 
@@ -38,7 +43,6 @@ class Basis(NamedTuple):
         is_high_km: True where a height is not below its floor, bool, shape (K, M).
         volume_m: Volume that the vectors of each item span, shape (M,): the product of heights as
             they are, which may be 0.
-        floored_volume_m: The same with heights lifted to their floor, shape (M,).
     """
 
     directions_kme: Tensor
@@ -47,7 +51,6 @@ class Basis(NamedTuple):
     is_there_km: Tensor
     is_high_km: Tensor
     volume_m: Tensor
-    floored_volume_m: Tensor
 
     @property
     def directions_kmd(self) -> Tensor:
@@ -59,7 +62,6 @@ def item_basis(
     vectors_mkd: Tensor,
     present_mk: Tensor | None,
     *,
-    floor: float,
     lambdas: Sequence[float] | None = None,
     dtype: torch.dtype,
 ) -> Basis:
@@ -68,7 +70,6 @@ def item_basis(
     Args:
         vectors_mkd: Vectors, float, shape (M, K, D).
         present_mk: Which vectors are there, bool, shape (M, K); None: all.
-        floor: Smallest squared height, as a share of the vector's squared length.
         lambdas: Added to the diagonal of the Gram matrix, one a vector, from 0 on; None: zeros.
         dtype: Of what is given: float32 or float64.
     """
@@ -79,16 +80,14 @@ def item_basis(
         if lambdas is not None:
             private_m = (lambdas[k] ** 0.5 / lengths_mk[:, k]).clamp_max(MUTE)
         unit_mke[:, k, width + k] = torch.where(is_there_mk[:, k], private_m, 1.0)
-    triangle_mkk, height_mk = _orthogonalize(unit_mke, floor=floor, passes=PASSES[dtype])
-    floored_mk = triangle_mkk.diagonal(dim1=1, dim2=2)
+    triangle_mkk, height_mk = _orthogonalize(unit_mke, passes=PASSES[dtype])
     return Basis(
         directions_kme=unit_mke.transpose(0, 1).to(dtype, memory_format=torch.contiguous_format),
         triangle_kkm=triangle_mkk.permute(1, 2, 0).to(dtype),
         lengths_km=lengths_mk.mT.to(dtype),
         is_there_km=is_there_mk.mT,
-        is_high_km=(~(height_mk.square() < floor) & is_there_mk).mT,
+        is_high_km=(~(height_mk.square() < FLOOR_BASIS) & is_there_mk).mT,
         volume_m=(lengths_mk * height_mk).prod(dim=1).to(dtype),
-        floored_volume_m=(lengths_mk * floored_mk).prod(dim=1).to(dtype),
     )
 
 
@@ -162,7 +161,7 @@ def _unit_vectors(
     return unit_mke, lengths_mk, ~is_zero_mk
 
 
-def _orthogonalize(rows_mke: Tensor, *, floor: float, passes: int) -> tuple[Tensor, Tensor]:
+def _orthogonalize(rows_mke: Tensor, *, passes: int) -> tuple[Tensor, Tensor]:
     """Make the rows of each item orthonormal in place.
 
     Returns:
@@ -180,8 +179,8 @@ def _orthogonalize(rows_mke: Tensor, *, floor: float, passes: int) -> tuple[Tens
         height_mk[:, k] = torch.linalg.vector_norm(row_m1e, dim=-1).squeeze(1)
         squared_m = height_mk[:, k].square()
         private_m = row_m1e[:, 0, wide - count + k]
-        private_m.copy_((private_m.square() + (floor - squared_m).clamp_min(0)).sqrt())
-        lifted_m = squared_m.clamp_min(floor).sqrt()
+        private_m.copy_((private_m.square() + (FLOOR_BASIS - squared_m).clamp_min(0)).sqrt())
+        lifted_m = squared_m.clamp_min(FLOOR_BASIS).sqrt()
         triangle_mkk[:, k, k] = lifted_m
         row_m1e.div_(lifted_m[:, None, None])
     return triangle_mkk, height_mk

@@ -19,7 +19,8 @@ from gram.pairs import compute_dtype, full_precision
 from gram.volume_basis import Basis, basis_numbers, item_basis, pull_back
 
 FLOOR = 1e-6
-"""Smallest squared height with a gradient, as a share of the squared length, in float32.
+"""Smallest squared distance of an anchor from an item's span that has a gradient, as a share of the
+anchor's squared length, in float32.
 
 Products of unit vectors resolve 1e-7 there. In float64 it is ``FLOOR_DOUBLE``.
 """
@@ -75,7 +76,7 @@ class Heights(NamedTuple):
 
 
 def floor_of(dtype: torch.dtype) -> float:
-    """Give the smallest squared height with a gradient, as a share of the squared length."""
+    """Give the smallest squared distance with a gradient, as a share of the squared length."""
     return FLOOR_DOUBLE if dtype == torch.float64 else FLOOR
 
 
@@ -124,9 +125,7 @@ def basis_of(
     vectors_mkd: Tensor, present_mk: Tensor | None, *, settings: PairSettings, dtype: torch.dtype
 ) -> Basis:
     """Give the basis of some items for the settings of a pairwise score."""
-    return item_basis(
-        vectors_mkd, present_mk, floor=floor_of(dtype), lambdas=settings.lambdas, dtype=dtype
-    )
+    return item_basis(vectors_mkd, present_mk, lambdas=settings.lambdas, dtype=dtype)
 
 
 def write_distances(out_nm: Tensor, anchors_nd: Tensor, *, basis: Basis, has_volume: bool) -> None:

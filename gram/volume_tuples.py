@@ -13,10 +13,10 @@ from gram.volume_basis import basis_numbers, item_basis, pull_back
 from gram.volume_pairs import ONCE, even_slices
 
 
-def tuple_volumes(vectors_bmd: Tensor, *, floor: float, memory_mib: float) -> Tensor:
+def tuple_volumes(vectors_bmd: Tensor, *, memory_mib: float) -> Tensor:
     """Compute the volumes of tuples, with a gradient, shape (B,)."""
     volume_b: Tensor = _TupleVolumes.apply(  # type: ignore[no-untyped-call] # torch's own
-        vectors_bmd, floor, memory_mib
+        vectors_bmd, memory_mib
     )
     return volume_b
 
@@ -33,27 +33,27 @@ class _TupleVolumes(torch.autograd.Function):
     """Volumes of tuples with a gradient that is computed some tuples at a time."""
 
     @staticmethod
-    def forward(ctx: Any, vectors_bmd: Tensor, floor: float, memory_mib: float) -> Tensor:  # noqa: ANN401 - torch gives it no type
+    def forward(ctx: Any, vectors_bmd: Tensor, memory_mib: float) -> Tensor:  # noqa: ANN401 - torch gives it no type
         """Compute the volumes, shape (B,)."""
         ctx.save_for_backward(vectors_bmd)
-        ctx.how = (floor, memory_mib)
+        ctx.memory_mib = memory_mib
         dtype = compute_dtype(vectors_bmd)
         out_b = vectors_bmd.new_empty(len(vectors_bmd), dtype=dtype)
         with full_precision(vectors_bmd.device):
             for some in _slices(vectors_bmd, memory_mib):
-                basis = item_basis(vectors_bmd[some], None, floor=floor, dtype=dtype)
-                out_b[some] = basis.floored_volume_m
+                basis = item_basis(vectors_bmd[some], None, dtype=dtype)
+                out_b[some] = basis.volume_m
                 del basis  # before the next one is made
         return out_b
 
     @staticmethod
-    def backward(ctx: Any, gradient_b: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, gradient_b: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Compute the gradients of the vectors."""
         (vectors_bmd,) = ctx.saved_tensors
         vector_bmd: Tensor = _TupleGradients.apply(  # type: ignore[no-untyped-call]
-            vectors_bmd, gradient_b, *ctx.how
+            vectors_bmd, gradient_b, ctx.memory_mib
         )
-        return vector_bmd, None, None
+        return vector_bmd, None
 
 
 class _TupleGradients(torch.autograd.Function):
@@ -64,15 +64,14 @@ class _TupleGradients(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401
         vectors_bmd: Tensor,
         gradient_b: Tensor,
-        floor: float,
         memory_mib: float,
     ) -> Tensor:
         dtype = compute_dtype(vectors_bmd)
         vector_bmd = torch.empty_like(vectors_bmd)
         with full_precision(vectors_bmd.device):
             for some in _slices(vectors_bmd, memory_mib):
-                basis = item_basis(vectors_bmd[some], None, floor=floor, dtype=dtype)
-                pull_b = gradient_b[some] * basis.floored_volume_m
+                basis = item_basis(vectors_bmd[some], None, dtype=dtype)
+                pull_b = gradient_b[some] * basis.volume_m
                 vector_bmd[some] = pull_back(basis, None, pull_m=pull_b).transpose(0, 1)
                 del basis  # before the next one is made
         return vector_bmd

@@ -5,6 +5,8 @@ from (EVA-CLIP, BEATs, BERT). How they are laid out: `gram.upstream`.
 """
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,12 @@ WRAPPERS = ("model", "state_dict", "module")
 """Keys below which files of the released code and of its encoders keep their weights."""
 
 Encoder = Literal["eva", "beats", "bert"]
+
+_DAMAGES = (
+    *(EOFError, KeyError, OSError, RuntimeError, ValueError),
+    *(SafetensorError, zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged file gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,19 +93,26 @@ def read_weights(path: Path) -> Weights:
         raise ValueError(
             f"{path} holds {type(content).__name__} and not weights by name; give a checkpoint"
         )
-    wrong = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    wrong = {
+        key: type(value).__name__ if not isinstance(value, Tensor) else str(value.dtype)
+        for key, value in content.items()
+        if not isinstance(key, str) or not isinstance(value, Tensor) or value.is_complex()
+    }
     if wrong:
+        first = next(iter(wrong))
         raise ValueError(
-            f"{path} is no checkpoint of weights: {str(wrong[0])!r} ({len(wrong)} in all) is a "
-            f"{type(content[wrong[0]]).__name__}; give a file of weights by name"
+            f"{path} is no checkpoint of weights: {first!r} ({len(wrong)} in all) is a "
+            f"{wrong[first]}; give a file of weights by name"
         )
-    return {str(name): weight for name, weight in content.items()}
+    return dict(content)
 
 
 def _read(path: Path) -> object:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if zipfile.is_zipfile(path):
+            _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ValueError(
@@ -105,11 +120,18 @@ def _read(path: Path) -> object:
             f"they are read ({_first_line(error)}); fetch it again, or ask its makers for "
             "safetensors"
         ) from error
-    except (EOFError, KeyError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+    except _DAMAGES as error:
         raise ValueError(
             f"{path} is damaged or no weight file: reading it gave {type(error).__name__} "
             f"({_first_line(error)}); fetch it again"
         ) from error
+
+
+def _check_sums(path: Path) -> None:
+    """Compare the parts of a file that torch wrote with their checksums; torch does not."""
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"its part {damaged} is not what its checksum says")
 
 
 def _first_line(error: Exception) -> str:
@@ -130,7 +152,7 @@ def load_released(model: nn.Module, path: Path, *, may_lack: Sequence[str] = ())
     """
     return _load(
         model,
-        canonical_names(read_weights(path)),
+        _canonical(read_weights(path), path),
         path=path,
         positions="bilinear",
         is_needed=lambda name: not name.startswith(tuple(may_lack)),
@@ -156,11 +178,18 @@ def load_encoder(model: nn.Module, path: Path, *, encoder: Encoder) -> LoadRepor
         read = _bert_names(read)
     return _load(
         model,
-        {theirs + name: weight for name, weight in canonical_names(read).items()},
+        {theirs + name: weight for name, weight in _canonical(read, path).items()},
         path=path,
         positions="bicubic",
         is_needed=lambda name: name.startswith(ours) and ".crossattention." not in name,
     )
+
+
+def _canonical(weights: Weights, path: Path) -> Weights:
+    try:
+        return canonical_names(weights)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _load(
@@ -175,7 +204,11 @@ def _load(
     own = model.state_dict()
     ours, rest = from_released(weights)
     given = {name: weight for name, weight in ours.items() if name in own}
-    fitted = fit_tables(given, own, positions=positions)
+    _check_kinds(given, own, path=path)
+    try:
+        fitted = fit_tables(given, own, positions=positions)
+    except ValueError as error:
+        raise ValueError(f"{path} is of another architecture: {error}") from None
     missing = sorted(own.keys() - given.keys())
     if lacking := [name for name in missing if is_needed(name)]:
         raise ValueError(
@@ -198,6 +231,28 @@ def _load(
         missing=tuple(missing),
         rest={**rest, **{released_name(n): w for n, w in ours.items() if n not in own}},
     )
+
+
+def _check_kinds(given: Weights, own: Weights, *, path: Path) -> None:
+    """Check axes and types, and that all values are numbers, before anything is resized."""
+    for name, weight in given.items():
+        wanted = own[name]
+        if weight.ndim != wanted.ndim:
+            raise ValueError(
+                f"{path} is of another architecture: {released_name(name)!r} has shape "
+                f"{tuple(weight.shape)}, the model wants {tuple(wanted.shape)}; change the "
+                "model's sizes in the settings"
+            )
+        if weight.is_floating_point() != wanted.is_floating_point():
+            raise ValueError(
+                f"{path} is of another architecture: {released_name(name)!r} is {weight.dtype}, "
+                f"the model wants {wanted.dtype}; give a checkpoint of this model"
+            )
+        if not torch.isfinite(weight).all():
+            raise ValueError(
+                f"{path} is damaged or of a training that diverged: {released_name(name)!r} has "
+                "values that are no finite numbers; fetch it again, or take an earlier checkpoint"
+            )
 
 
 def _bert_names(weights: Weights) -> Weights:

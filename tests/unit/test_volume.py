@@ -119,14 +119,32 @@ def test_orthogonal_vectors_span_one() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_equal_vectors_span_as_little_as_the_floor_allows(count: int) -> None:
+def test_equal_vectors_span_next_to_nothing(count: int) -> None:
     vectors_bkd = unit(4, 1, 16, dtype=torch.float32).expand(4, count, 16)
-    assert gram_volume(vectors_bkd, floor=1e-6).max() <= 1.01e-3 ** (count - 1)
+    assert gram_volume(vectors_bkd).max() <= 1e-15
 
 
-def test_the_floor_bounds_each_squared_height() -> None:
-    equal = unit(1, 1, 16).expand(1, 2, 16)
-    assert float(gram_volume(equal, floor=1e-4)) == pytest.approx(1e-2)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-5])
+def test_vectors_that_nearly_agree_span_their_distance(distance: float, dtype: torch.dtype) -> None:
+    first, away = torch.eye(8, dtype=dtype)[:2]
+    pair_bkd = torch.stack([first, first + distance * away]).unsqueeze(0)
+    torch.testing.assert_close(
+        gram_volume(pair_bkd), torch.tensor([distance], dtype=dtype), rtol=1e-6, atol=0
+    )
+
+
+@pytest.mark.parametrize("noise", [1e-3, 1e-4, 1e-5])
+def test_the_order_of_an_item_s_vectors_does_not_matter_where_they_nearly_agree(
+    noise: float,
+) -> None:
+    anchors_nd = unit(6, 24, seed=3, dtype=torch.float32)
+    vectors_mkd = cluster(5, 3, 24, noise=noise, dtype=torch.float32)
+    for score in (pairwise_volume, pairwise_residual):
+        first = score(anchors_nd, vectors_mkd)
+        for order in permutations(range(3)):
+            other = score(anchors_nd, vectors_mkd[:, list(order)])
+            torch.testing.assert_close(other, first, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)

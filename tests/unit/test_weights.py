@@ -260,3 +260,83 @@ def test_settings_of_another_form_are_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "log/hps.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"hps\.json is not the settings of a released checkpoint"):
         read_released_settings(tmp_path / "ckpt/model_step_1.pt")
+
+
+# --- another resolution -----------------------------------------------------------------------
+
+
+def resized(table: torch.Tensor, tokens: int, mode: str) -> torch.Tensor:
+    """Resize a table of positions by torch's own words, the class token apart."""
+    old, new = (round((count - 1) ** 0.5) for count in (table.shape[1], tokens))
+    grid = table[0, 1:].reshape(old, old, -1).permute(2, 0, 1).unsqueeze(0)
+    larger = torch.nn.functional.interpolate(grid, size=(new, new), mode=mode, align_corners=False)
+    return torch.cat([table[0, :1], larger[0].permute(1, 2, 0).reshape(new * new, -1)]).unsqueeze(0)
+
+
+def test_a_whole_checkpoint_s_positions_are_resized_bilinearly(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    given, own = make_model(TVA), make_model(TVA)
+    tokens = own.vision.tower.pos_embed.shape[1]
+    weights = released(given)
+    small = torch.randn(1, 1 + (round((tokens - 1) ** 0.5) + 3) ** 2, own.vision.tower.embed_dim)
+    weights["vision_encoder.visual.pos_embed"] = small
+    report = load_released(own, write(weights, tmp_path))
+    assert report.resized == ("vision.tower.pos_embed",)
+    expected = {mode: resized(small, tokens, mode) for mode in ("bilinear", "bicubic")}
+    assert not torch.allclose(expected["bilinear"], expected["bicubic"], atol=1e-3)
+    torch.testing.assert_close(own.vision.tower.pos_embed.detach(), expected["bilinear"])
+
+
+def test_an_encoder_file_s_positions_are_resized_bicubically(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    given, own = make_model(TVA), make_model(TVA)
+    tokens = own.vision.tower.pos_embed.shape[1]
+    start = "vision_encoder."
+    weights = {
+        name.removeprefix(start): one
+        for name, one in released(given).items()
+        if name.startswith(start)
+    }
+    small = torch.randn(1, 1 + (round((tokens - 1) ** 0.5) + 3) ** 2, own.vision.tower.embed_dim)
+    weights["visual.pos_embed"] = small
+    load_encoder(own, write(weights, tmp_path), encoder="eva")
+    torch.testing.assert_close(
+        own.vision.tower.pos_embed.detach(), resized(small, tokens, "bicubic")
+    )
+
+
+# --- weights of another kind ------------------------------------------------------------------
+
+POSITIONS = "vision_encoder.visual.pos_embed"
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "message"),
+    [
+        (POSITIONS, torch.ones(3), "another architecture"),
+        (POSITIONS, torch.ones(1, 3, 4), "another architecture.*no class token and a square grid"),
+        ("vision_frame_embedding", torch.ones(2, 3), "another architecture"),
+        ("contra_temp", torch.tensor(float("nan")), "no finite numbers"),
+        ("contra_temp", torch.tensor(1), "is torch.int64"),
+        ("contra_temp", torch.tensor(1j), "is a torch.complex64"),
+    ],
+    ids=["one axis", "no grid", "two axes", "no number", "whole number", "complex"],
+)
+def test_a_weight_of_another_kind_is_named_with_its_file(
+    make_model: MakeModel, tmp_path: Path, name: str, weight: torch.Tensor, message: str
+) -> None:
+    model = make_model(TVA)
+    path = write({**released(model), name: weight}, tmp_path)
+    with pytest.raises(ValueError, match=rf"model_step_1\.pt.*{message}"):
+        load_released(model, path)
+
+
+def test_a_flipped_bit_is_noticed(make_model: MakeModel, tmp_path: Path) -> None:
+    path = write(released(make_model(TVA)), tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"model_step_1\.pt is damaged.*checksum"):
+        read_weights(path)
