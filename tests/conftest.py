@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / "tests" / "workflow"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put tests into groups, and skip what cannot or need not run here."""
     _group(items)
