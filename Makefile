@@ -26,7 +26,7 @@ check: $(INSTALLED) ## check format, types, layers and rules, and run all tests 
 	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
 	$(BIN)/pytest -m "not gpu and not demo" -n auto --maxprocesses 4 \
-		--dist loadgroup --no-loadscope-reorder
+		--dist loadfile --no-loadscope-reorder
 
 # Passive: a thread that waits gives its core away, so that other work on the machine costs its share
 # alone; threads that spin made many short steps ten times slower there.

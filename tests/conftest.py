@@ -17,22 +17,13 @@ ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / "tests" / "workflow"
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put tests into groups, and skip what cannot or need not run here."""
-    _group(items)
-    _skip(config, items)
-
-
-def _group(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all that share the finished workflow; those first.
+    """Run workflows first, and skip what cannot or need not run here.
 
     They take longest, and would else be left for one process at the end.
     """
     items.sort(key=lambda item: not item.path.is_relative_to(WORKFLOW))
-    for item in items:
-        path = WORKFLOW if item.path.is_relative_to(WORKFLOW) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(path.relative_to(ROOT))))
+    _skip(config, items)
 
 
 def _skip(config: pytest.Config, items: list[pytest.Item]) -> None:
