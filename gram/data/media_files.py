@@ -20,9 +20,12 @@ SUFFIXES = frozenset(
     for name in (
         *("3g2", "3gp", "asf", "avi", "f4v", "flv", "gif", "m2ts", "m4v", "mkv", "mov"),
         *("mp4", "mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
+        *("aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"),
+        *("bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"),
     )
 )
-"""Suffixes of media files, in lower case. A file without any suffix counts as one, too."""
+"""Suffixes of media files, in lower case: films, sounds, pictures. What a file holds is decided by
+its content. A file without any suffix counts as one, too."""
 
 DEPTH_SUFFIX = ".depth.npy"
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gram.data.clip_index import select_clips
-from gram.data.status import Status
+from gram.data.status import DecidingStage, Status
 from gram.evaluation.results import letters
 from gram.jobs import ClipUse
 from gram.types import ITEM_MODALITIES, Modality
 
 NOT_FOUND = (Status.NOT_FOUND, Status.DUPLICATE)
-"""States of clips whose media file could not be told."""
+"""States of clips whose media file could not be told; those that could not be fetched have none."""
 
 FACTS = [
     *("split", "status", "stage", "subtitle_reason", "depth_status"),
@@ -130,7 +130,7 @@ def _used_by(use: ClipUse) -> tuple[str, str, str]:
 
 
 def _steps(rows: pd.DataFrame) -> Iterable[Step]:
-    is_lost_n = rows["status"].isin(NOT_FOUND)
+    is_lost_n = rows["status"].isin(NOT_FOUND) | (rows["stage"] == DecidingStage.FETCH)
     found, usable = rows[~is_lost_n], rows[rows["status"] == Status.OK]
     yield Step(name="listed", clips=len(rows), lost=0, because={})
     yield _step("found", before=rows, after=found, because=_states(rows[is_lost_n]))

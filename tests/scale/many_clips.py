@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from gram.config import ExtractionConfig, ShardsConfig
+from gram.config import ExtractionConfig, PackingConfig, ShardsConfig
 from gram.data.annotations import make_clips
 from gram.data.depth import read_depth
 from gram.data.extract import extract_chunk
 from gram.data.probe import Known, probe_chunk
-from gram.data.shards import index_shards, pack_shard
+from gram.data.shards import ChunkFiles, index_shards, pack_chunk
 from gram.data.subtitles import read_subtitles
 from gram.files import write_text
 from tests.unit.data.made_media import H264, make_media, run_ffmpeg
@@ -115,7 +115,6 @@ def run_all(folder: Path) -> None:
     index_shards(
         ShardsConfig(),
         indexes=[shards / f"{chunk:04d}.parquet" for chunk in range(CHUNKS)],
-        shards=[shards / f"{chunk:04d}.tar" for chunk in range(CHUNKS)],
         output=shards / "index.parquet",
         manifest=shards / "manifest.json",
     )
@@ -138,15 +137,14 @@ def _run_chunk(folder: Path, *, chunk: int) -> None:
     extract_chunk(settings, probed=probed, archive=archive, table=table, workers=WORKERS)
     read_subtitles(probed, work / "subtitles.parquet")
     read_depth(settings, probed=probed, archive=work / "depth.tar", table=work / "depth.parquet")
-    pack_shard(
+    files = ChunkFiles(
         extracted=archive,
         extraction_table=table,
         subtitles=work / "subtitles.parquet",
         depth=work / "depth.tar",
         depth_table=work / "depth.parquet",
-        shard=folder / "shards" / f"{chunk:04d}.tar",
-        index=folder / "shards" / f"{chunk:04d}.parquet",
     )
+    pack_chunk(PackingConfig(), files, folder / "shards" / f"{chunk:04d}.parquet")
 
 
 if __name__ == "__main__":

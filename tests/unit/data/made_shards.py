@@ -124,7 +124,8 @@ def row_of(clip: MadeClip, number: int, media: Path) -> Row:
         "duration_seconds": 1.0,
     }
     if clip.status is not Status.OK:
-        return row | {"stage": DecidingStage.PROBE, "reason": f"{clip.clip_id} is {clip.status}"}
+        stage = DecidingStage.FETCH if clip.status == Status.DEAD else DecidingStage.PROBE
+        return row | {"stage": stage, "reason": f"{clip.clip_id} is {clip.status}"}
     return row | {
         "has_audio": clip.sound_seconds is not None,
         "frames": clip.frames,

@@ -16,6 +16,7 @@ CLIPS = [
     MadeClip(clip_id="other", split="test"),
     *(MadeClip(clip_id=f"cut{n}", status=Status.TRUNCATED) for n in range(3)),
     MadeClip(clip_id="twice", status=Status.DUPLICATE),
+    MadeClip(clip_id="gone", status=Status.DEAD),
     MadeClip(clip_id="lost", split="test", status=Status.NOT_FOUND),
 ]
 
@@ -65,15 +66,15 @@ def test_each_step_says_how_many_are_left_how_many_lost_and_why(
     accounts: list[SplitAccount],
 ) -> None:
     assert told(accounts[0]) == {
-        "listed": (6, 0, ""),
-        "found": (5, 1, "duplicate (probe) 1"),
+        "listed": (7, 0, ""),
+        "found": (5, 2, "dead (fetch) 1, duplicate (probe) 1"),
         "readable": (2, 3, "truncated (probe) 3"),
         "with audio": (1, 1, "no sound 1"),
         "with subtitle": (1, 1, "not annotated 1"),
         "with depth": (1, 1, "not_found 1"),
-        "used in pretraining, TVA drop tva": (1, 5, "unusable 4, without audio 1"),
-        "used in pretraining, TVA mask tvas": (2, 4, "unusable 4, used without audio 1"),
-        "used in pretraining, TVA drop again": (1, 5, "unusable 4, without audio 1"),
+        "used in pretraining, TVA drop tva": (1, 6, "unusable 5, without audio 1"),
+        "used in pretraining, TVA mask tvas": (2, 5, "unusable 5, used without audio 1"),
+        "used in pretraining, TVA drop again": (1, 6, "unusable 5, without audio 1"),
     }
 
 
