@@ -114,6 +114,6 @@ def test_the_csv_has_a_line_a_step(accounts: list[SplitAccount]) -> None:
         "modalities": "TVA",
         "missing": "mask",
         "clips": "2",
-        "lost": "4",
-        "because": "unusable 4; used without audio 1",
+        "lost": "5",
+        "because": "unusable 5; used without audio 1",
     }
