@@ -12,7 +12,7 @@ from gram.data.media_files import chunk_of
 from gram.data.tables import read_rows
 
 INDEX = "results/shards/own/index.parquet"
-OF_A_CHUNK = ("probe/own/{}.parquet", "extracted/own/{}.parquet", "shards/own/{}.tar")
+OF_A_CHUNK = ("probe/own/{}.parquet", "extracted/own/{}.parquet", "shards/own/{}-000.tar")
 CHUNKS = ("0000", "0001")
 
 

@@ -75,7 +75,7 @@ def test_a_run_that_is_not_there_is_named(tree: Path, run_snakemake: Run) -> Non
     assert done.returncode != 0
     assert (
         "tables.demo names the run 'volumes', which is not there; found: cosine, gram_tv, "
-        "gram_tva, gram_tvas, volume"
+        "gram_tva, gram_tvas, gram_tvasd, released_tvas, released_tvasd, volume"
     ) in flat(done.stdout)
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from gram.config import merged
-from gram.data.clip_index import read_index
 from tests.tiny_models import save_tiny_depth, save_tiny_whisper
 
 INDEX = "results/shards/own/index.parquet"
@@ -40,7 +39,7 @@ def tree(new_tree: Callable[[], Path], run_snakemake: Run) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(tree: Path) -> pd.DataFrame:
-    return read_index(tree / INDEX)
+    return pd.read_parquet(tree / INDEX)
 
 
 def planned_with(tree: Path, planned_rules: Planned, **changes: Any) -> dict[str, int]:  # noqa: ANN401
@@ -64,7 +63,7 @@ def test_every_clip_has_a_depth_map_a_frame(rows: pd.DataFrame) -> None:
 
 
 def test_the_record_of_a_clip_names_both_models(tree: Path) -> None:
-    with tarfile.open(tree / "results/shards/own/0000.tar") as tar:
+    with tarfile.open(tree / "results/shards/own/0000-000.tar") as tar:
         name = next(name for name in tar.getnames() if name.endswith(".json"))
         record = json.load(tar.extractfile(name))  # type: ignore[arg-type]
     assert record["subtitle_origin"]["model"].startswith("whisper@sha256:")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gram.data.clip_index import read_index
 from gram.data.status import DecidingStage
 
 EXAMPLE = "config/examples/own_clips.yaml"
@@ -57,7 +56,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory, copy_checkout: Callable[[Path
 @pytest.fixture(scope="module")
 def rows(tree: Path) -> pd.DataFrame:
     """Give the index of the clips."""
-    return read_index(tree / "results/shards/own/index.parquet")
+    return pd.read_parquet(tree / "results/shards/own/index.parquet")
 
 
 def test_every_annotated_clip_has_a_row(rows: pd.DataFrame) -> None:
