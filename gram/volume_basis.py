@@ -108,30 +108,36 @@ def pull_back(basis: Basis, toward_kmd: Tensor | None, *, pull_m: Tensor) -> Ten
 
     Args:
         basis: What ``item_basis`` gave.
-        toward_kmd: Sum over texts of slope times W t t', shape (K, M, D), which is overwritten;
-            None: only the volume has a gradient.
+        toward_kmd: Sum over texts of slope times W t t', shape (K, M, D); None: only the volume
+            has a gradient.
         pull_m: Gradient of the logarithm of each item's volume, shape (M,).
 
     Returns:
-        Gradients of the vectors, shape (K, M, D); 0 where there is no vector, or it is zero.
+        Gradients of the vectors, shape (M, K, D); 0 where there is no vector, or it is zero.
     """
-    directions_kmd, triangle_kkm = basis.directions_kmd, basis.triangle_kkm
-    count = len(directions_kmd)
-    gradient_kmd = torch.zeros_like(directions_kmd) if toward_kmd is None else toward_kmd
-    if toward_kmd is not None:
-        toward_mkd, directions_mkd = toward_kmd.transpose(0, 1), directions_kmd.transpose(0, 1)
-        along_mkk = torch.bmm(toward_mkd, directions_mkd.mT)
-        toward_mkd.baddbmm_(along_mkk, directions_mkd, alpha=-1).neg_()
-    for k in range(count):
-        volume_m = torch.where(basis.is_high_km[k], pull_m, 0.0)
-        gradient_kmd[k].addcmul_(volume_m.unsqueeze(-1), directions_kmd[k])
-    for k in reversed(range(count)):
-        gradient_kmd[k].div_(triangle_kkm[k, k].unsqueeze(-1))
-        for j in range(k):
-            gradient_kmd[j].addcmul_(triangle_kkm[k, j].unsqueeze(-1), gradient_kmd[k], value=-1)
-    lengths_km1, is_there_km1 = basis.lengths_km.unsqueeze(-1), basis.is_there_km.unsqueeze(-1)
-    gradient_kmd.div_(torch.where(is_there_km1, lengths_km1, 1.0))
-    return gradient_kmd.masked_fill_(~is_there_km1, 0)
+    directions_mkd = basis.directions_kmd.transpose(0, 1)
+    solving_mkk = _solving(basis)
+    volume_mk = torch.where(basis.is_high_km, pull_m, 0.0).mT
+    if toward_kmd is None:
+        return torch.bmm(solving_mkk * volume_mk.unsqueeze(1), directions_mkd)
+    toward_mkd = toward_kmd.transpose(0, 1)
+    along_mkk = torch.bmm(toward_mkd, directions_mkd.mT)
+    along_mkk.diagonal(dim1=1, dim2=2).add_(volume_mk)
+    return torch.bmm(solving_mkk, torch.baddbmm(toward_mkd, along_mkk, directions_mkd, beta=-1))
+
+
+def _solving(basis: Basis) -> Tensor:
+    """Give L^-T with rows over the vectors' lengths, 0 where there is none, shape (M, K, K)."""
+    triangle_mkk = basis.triangle_kkm.permute(2, 0, 1)
+    ones_kk = torch.eye(
+        len(basis.triangle_kkm), dtype=triangle_mkk.dtype, device=triangle_mkk.device
+    )
+    inverse_mkk = torch.linalg.solve_triangular(
+        triangle_mkk, ones_kk.expand_as(triangle_mkk), upper=False
+    )
+    shares_km = torch.where(basis.is_there_km, basis.lengths_km, torch.inf).reciprocal()
+    solving_mkk: Tensor = inverse_mkk.mT * shares_km.mT.unsqueeze(-1)
+    return solving_mkk
 
 
 def _unit_vectors(
@@ -174,7 +180,7 @@ def _orthogonalize(rows_mke: Tensor, *, passes: int) -> tuple[Tensor, Tensor]:
         before_mke, row_m1e = rows_mke[:, :k], rows_mke[:, k : k + 1]
         for _ in range(passes if k else 0):
             along_m1k = torch.bmm(row_m1e, before_mke.mT)
-            row_m1e.baddbmm_(along_m1k, before_mke, alpha=-1)
+            row_m1e -= torch.bmm(along_m1k, before_mke)
             triangle_mkk[:, k : k + 1, :k] += along_m1k
         height_mk[:, k] = torch.linalg.vector_norm(row_m1e, dim=-1).squeeze(1)
         squared_m = height_mk[:, k].square()

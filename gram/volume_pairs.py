@@ -259,7 +259,7 @@ class _PairGradients(torch.autograd.Function):
                         rows, anchors_nd[rows].to(dtype), gradient_nm[rows, some], settings=settings
                     )
                 if vector_mkd is not None:
-                    vector_mkd[some] = sums.vector_kmd().transpose(0, 1)
+                    vector_mkd[some] = sums.vector_mkd()
                 del basis, sums  # before the next ones are made
         return None if anchor_nd is None else anchor_nd.to(anchors_nd.dtype), vector_mkd
 
@@ -296,6 +296,6 @@ class _Sums:
             self.anchor_nd[rows].addmm_(along, directions, alpha=-1)
             self.anchor_nd[rows].addcmul_(anchors_nd, slope_nm.sum(dim=1, keepdim=True))
 
-    def vector_kmd(self) -> Tensor:
-        """Give the gradients of the items' vectors, shape (K, m, D); call it once."""
+    def vector_mkd(self) -> Tensor:
+        """Give the gradients of the items' vectors, shape (m, K, D)."""
         return pull_back(self.basis, self.toward_kmd, pull_m=self.pull_m)

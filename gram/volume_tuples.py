@@ -72,7 +72,7 @@ class _TupleGradients(torch.autograd.Function):
             for some in _slices(vectors_bmd, memory_mib):
                 basis = item_basis(vectors_bmd[some], None, dtype=dtype)
                 pull_b = gradient_b[some] * basis.volume_m
-                vector_bmd[some] = pull_back(basis, None, pull_m=pull_b).transpose(0, 1)
+                vector_bmd[some] = pull_back(basis, None, pull_m=pull_b)
                 del basis  # before the next one is made
         return vector_bmd
 
