@@ -278,6 +278,14 @@ class _Download:
                 f"{self._url} ended after {self._size():,} of {total:,} bytes",
                 status=Status.NETWORK,
             )
+        if self._expected == Expected() and not answer.tells_its_end:
+            log.warning(
+                "%s does not say how long it is, and neither size nor SHA-256 is known: %s bytes "
+                "came, and would be taken had the connection closed early too. Compare them with "
+                "the owners' page, and write bytes or sha256 into the table of sources",
+                self._url,
+                f"{self._size():,}",
+            )
 
     def _written(self, answer: Answer) -> Iterator[None]:
         """Append each piece as it comes; yield once a mebibyte."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
@@ -11,6 +12,7 @@ import urllib3
 from gram.data.status import Status
 from gram.fetch.content import is_page, page_title
 from gram.fetch.errors import FetchError
+from gram.fetch.packed import check_encoding, unpacked
 from gram.fetch.patience import read_retry_after
 from gram.versions import versions
 
@@ -40,28 +42,42 @@ class Answer:
     response: requests.Response
 
     @property
-    def is_packed(self) -> bool:
-        """Whether the server packs the body although it was asked not to."""
-        return self.response.headers.get("content-encoding", "identity").lower() != "identity"
+    def encoding(self) -> str:
+        """How the server packs the body although it was asked not to; empty: it does not."""
+        said = self.response.headers.get("content-encoding", "").strip().lower()
+        return "" if said == "identity" else said
+
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether a connection that closes early can be told from the end of the body."""
+        is_chunked = "chunked" in self.response.headers.get("transfer-encoding", "").lower()
+        return self.total_bytes is not None or bool(self.encoding) or is_chunked
 
     def pieces(self) -> Iterator[bytes]:
         """Give the body as it comes, unpacked.
 
         Raises:
-            FetchError: If the connection breaks or stalls; status ``network`` or ``timeout``.
+            FetchError: If the connection breaks or stalls, or the body is not whole; status
+                ``network`` or ``timeout``.
         """
+        sent = self._pieces_as_sent()
+        return unpacked(sent, self.encoding, url=self.response.url) if self.encoding else sent
+
+    def _pieces_as_sent(self) -> Iterator[bytes]:
         try:
-            while piece := self.response.raw.read1(PIECE_BYTES, decode_content=self.is_packed):
+            while piece := self.response.raw.read1(PIECE_BYTES, decode_content=False):
                 yield piece
         except _BROKEN as error:
             raise _connection_error(error, self.response.url) from error
 
     def described(self) -> str:
         """Say what the body is: a page of HTML, with its title, or another file."""
-        try:
-            head = self.response.raw.read(PIECE_BYTES) or b""
-        except _BROKEN:
-            head = b""
+        head = b""
+        with suppress(FetchError):
+            for piece in self.pieces():
+                head += piece
+                if len(head) >= PIECE_BYTES:
+                    break
         return f"a page of HTML{page_title(head)}" if is_page(head) else "another file"
 
 
@@ -165,7 +181,8 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     answer = Answer(
         start=start, total_bytes=total, validator=_validator(response), response=response
     )
-    if answer.is_packed:  # its sizes and offsets are those of the packed bytes
+    if answer.encoding:  # its sizes and offsets are those of the packed bytes
+        check_encoding(answer.encoding, url=response.url)
         return replace(answer, total_bytes=None, validator=None)
     return answer
 
