@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from tarfile import BLOCKSIZE, HeaderError, ReadError
+from typing import IO, Self
 
 from gram.data.status import Status
 from gram.fetch.errors import FetchError
@@ -129,7 +130,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
     is_packed = archive.name.lower().endswith("gz")
     with (
         gzip.open(archive) if is_packed else archive.open("rb") as stream,
-        tarfile.open(fileobj=stream, mode="r|") as file,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as file,
     ):
         for info in file:
             if info.isdir():
@@ -146,6 +147,43 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
         for _ in range(LEAST_LIMIT_BYTES // PIECE_BYTES):  # at its end stands its checksum
             if not stream.read(PIECE_BYTES):
                 break
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar that ends by two blocks of zeros alone; tarfile also takes any other end.
+
+    An archive that was cut between two members, or has a damaged header, would lose files silently.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Make a header of a block.
+
+        Raises:
+            ReadError: If it is none, nor a block of zeros.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except HeaderError as error:
+            if len(buf) < BLOCKSIZE:
+                raise ReadError("it was cut: no two blocks of zeros end it") from error
+            if any(buf):
+                raise ReadError(f"a header cannot be read: {error}") from error
+            raise
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Read the next header.
+
+        Raises:
+            ReadError: If there is none although the archive does not end here.
+        """
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError:
+            if tarfile.fileobj.read(BLOCKSIZE) != bytes(BLOCKSIZE):
+                raise ReadError("it was cut: one block of zeros ends it, and not two") from None
+            raise
 
 
 def _safe_name(archive: Path, name: str) -> str:
