@@ -11,7 +11,7 @@ import urllib3
 
 from gram.data.status import Status
 from gram.fetch.content import is_page, page_title
-from gram.fetch.errors import FetchError
+from gram.fetch.errors import FetchError, WrongRangeError
 from gram.fetch.packed import check_encoding, unpacked
 from gram.fetch.patience import read_retry_after
 from gram.versions import versions
@@ -20,7 +20,7 @@ MAX_REDIRECTS = 8
 CONNECT_SECONDS = 20.0
 PIECE_BYTES = 2**16
 
-_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
 
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
@@ -100,6 +100,7 @@ def open_url(
         stall_seconds: Time without a byte after which the connection counts as dead.
 
     Raises:
+        WrongRangeError: If the answer begins elsewhere than at the offset.
         FetchError: If the address cannot be used or the answer is no file.
     """
     headers = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
@@ -118,6 +119,12 @@ def open_url(
                 allow_redirects=False,
                 timeout=(min(CONNECT_SECONDS, stall_seconds), stall_seconds),
             )
+        except ValueError as error:  # requests reads where it is sent on to at once
+            raise FetchError(
+                f"{url} leads to an address that cannot be read ({current!r} is one, or sends on "
+                f"to one: {error}); open it in a browser and correct the address",
+                status=Status.DEAD,
+            ) from error
         except _BROKEN as error:
             raise _connection_error(error, current) from error
         if not response.is_redirect:
@@ -142,9 +149,9 @@ def check_address(url: str, *, came_from: str) -> None:
     Raises:
         FetchError: If it is not so.
     """
-    scheme, first = urlsplit(url).scheme.lower(), urlsplit(came_from).scheme.lower()
+    scheme, first = _scheme(url), _scheme(came_from)
     sent = "" if url == came_from else f"{came_from} sends on to "
-    if scheme not in {"http", "https"} or not urlsplit(url).hostname:
+    if scheme not in {"http", "https"}:
         raise FetchError(
             f"{sent}{url!r}, which is no address of http or https; correct the address",
             status=Status.DEAD,
@@ -157,9 +164,19 @@ def check_address(url: str, *, came_from: str) -> None:
         )
 
 
+def _scheme(url: str) -> str | None:
+    """Give the scheme of an address; None if it is none, or names no host."""
+    try:
+        parts = urlsplit(url)
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts.scheme.lower() if is_address else None
+
+
 def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     """Tell what an answer is; one that is no file is an error."""
-    if response.status_code not in {200, 206, 416}:
+    if response.status_code not in ({200, 206, 416} if offset else {200, 206}):
         raise _status_error(response)
     found = _RANGE.fullmatch(response.headers.get("content-range", ""))
     total = int(found[2]) if found and found[2] != "*" else None
@@ -170,9 +187,10 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     if response.status_code == 206:
         if found is None or found[1] is None or int(found[1]) != offset:
             said = response.headers.get("content-range")
-            raise FetchError(
+            response.close()
+            raise WrongRangeError(
                 f"{response.url} was asked for bytes from {offset} on and sends {said!r}",
-                status=Status.NETWORK,
+                status=Status.UNREADABLE,
             )
         start = offset
     length = response.headers.get("content-length", "")
