@@ -1,5 +1,6 @@
 """Archives, unpacked so that nothing leaves the folder, nothing is a link, and nothing explodes."""
 
+import errno
 import gzip
 import logging
 import stat
@@ -37,6 +38,15 @@ _DAMAGE = (
     NotImplementedError,
     OSError,
 )
+
+_BAD_NAME = {
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.EILSEQ,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +104,9 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], str | None]) 
                 left_out += 1
                 continue
             path = folder / _safe_name(archive, place)
-            if _write(archive, member, path):
+            with _bad_name_explained(archive, member.name, folder):
+                is_new = _write(archive, member, path)
+            if is_new:
                 new.append(path)
             files[place] = None
     log.info("%s: %d files (%d new), %d left out", archive.name, len(files), len(new), left_out)
@@ -242,6 +254,23 @@ def _refused(archive: Path, why: str) -> FetchError:
         f"{archive} {why}; do not unpack it by other means either, and look for another copy",
         status=Status.UNREADABLE,
     )
+
+
+@contextmanager
+def _bad_name_explained(archive: Path, name: str, folder: Path) -> Iterator[None]:
+    """Tell a name that no file can have here from a failure of the disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _BAD_NAME:
+            raise
+        shown = name if len(name) <= 100 else f"{name[:100]}..."
+        raise FetchError(
+            f"{archive} holds {shown!r}, which cannot be written below {folder} "
+            f"({error.strerror}): the name is too long, or a file is where it needs a folder; "
+            "unpack it elsewhere, rename it, and correct what names it",
+            status=Status.UNREADABLE,
+        ) from error
 
 
 @contextmanager

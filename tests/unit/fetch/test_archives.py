@@ -235,3 +235,23 @@ def test_long_names_of_a_tar_are_read(form: int, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
         archive.addfile(tarfile.TarInfo(name))
     assert unpacked(tmp_path / "a.tar", tmp_path / "to").files == (name,)
+
+
+BAD_NAMES = {
+    "long": {"a": b"x", "n" * 300: b"y"},
+    "long for a moment": {"a": b"x", "n" * 253: b"y"},
+    "file, then folder": {"a": b"x", "a/b": b"y"},
+    "file, then folders": {"a": b"x", "a/b/c": b"y"},
+    "folder, then file": {"a/b": b"x", "a": b"y"},
+}
+
+
+@both
+@pytest.mark.parametrize("files", BAD_NAMES.values(), ids=BAD_NAMES)
+def test_a_name_that_no_file_can_have_is_an_error_that_names_the_archive(
+    kind: str, files: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    with pytest.raises(FetchError, match=rf"archive\.{kind}") as error:
+        unpacked(make(kind, tmp_path, files), tmp_path / "to")
+    assert list(files)[1][:50] in str(error.value)
+    assert content(tmp_path / "to") == {}
