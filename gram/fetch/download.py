@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from gram.data.status import Status
-from gram.fetch.content import check_content
+from gram.fetch.content import check_content, is_served_as_page
 from gram.fetch.errors import FetchError, WrongRangeError
 from gram.fetch.http import Answer, open_url
 from gram.fetch.patience import Patience
@@ -231,6 +231,7 @@ class _Download:
                     f"{self._url} has changed while it was fetched; starting over",
                     status=Status.NETWORK,
                 )
+            self._check_no_page(answer)
             if not answer.start:
                 self._begin(answer)
             self._is_resumed = self._is_resumed or answer.start > 0
@@ -284,6 +285,19 @@ class _Download:
             raise FetchError(
                 f"{self._url} is shorter than what came of it before; starting over",
                 status=Status.NETWORK,
+            )
+
+    def _check_no_page(self, answer: Answer) -> None:
+        """Refuse what the server calls a page, unless a checksum will tell."""
+        media_type = answer.response.headers.get("content-type", "")
+        is_page = is_served_as_page(media_type, name=self._target.name)
+        if is_page and self._expected.sha256 is None:
+            self._discard()
+            raise FetchError(
+                f"{self._url} is not what was expected: the server sends it as {media_type!r}, and "
+                f"it is {answer.described()}; open it in a browser and correct the address, or "
+                "write its sha256 into the table of sources if it is right",
+                status=Status.UNREADABLE,
             )
 
     def _begin(self, answer: Answer) -> None:

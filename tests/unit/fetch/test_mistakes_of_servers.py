@@ -114,3 +114,27 @@ def test_a_part_of_one_start_is_started_over_in_the_next(tmp_path: Path) -> None
         state.write_text(json.dumps(known | {"url": server.at("a.bin")}), encoding="utf-8")
         assert fetch(server, tmp_path).sha256 == SHA256
     assert [one.offset for one in server.asked] == [1000, 0]
+
+
+LOGIN = b"<div>x</div><title>Login</title>"
+AS_PAGE = {"Content-Type": "text/html; charset=utf-8"}
+
+
+def test_what_is_sent_as_a_page_is_not_taken_for_data(tmp_path: Path) -> None:
+    reply = Reply(content=b"Log in, please", headers=AS_PAGE)
+    with serve([reply]) as server, pytest.raises(FetchError, match="sends it as 'text/html; ch"):
+        download(server.at("a.csv"), tmp_path / "a.csv", patience=patience())
+    assert len(server.asked) == 1
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.html", "a.htm"])
+def test_a_page_that_is_wanted_is_taken(name: str, tmp_path: Path) -> None:
+    with serve([Reply(content=LOGIN, headers=AS_PAGE)]) as server:
+        fetched = download(server.at(name), tmp_path / name, patience=patience())
+    assert fetched.path.read_bytes() == LOGIN
+
+
+def test_a_checksum_tells_more_than_what_the_server_says(tmp_path: Path) -> None:
+    with serve([Reply(content=CONTENT, headers=AS_PAGE)]) as server:
+        assert fetch(server, tmp_path).sha256 == SHA256
