@@ -1,5 +1,6 @@
 """Archives, unpacked so that nothing leaves the folder, nothing is a link, and nothing explodes."""
 
+import errno
 import gzip
 import logging
 import stat
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from tarfile import BLOCKSIZE, HeaderError, ReadError
+from typing import IO, Self
 
 from gram.data.status import Status
 from gram.fetch.errors import FetchError
@@ -36,6 +38,15 @@ _DAMAGE = (
     NotImplementedError,
     OSError,
 )
+
+_BAD_NAME = {
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.EILSEQ,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +104,9 @@ def unpack(archive: Path, folder: Path, *, wanted: Callable[[str], str | None]) 
                 left_out += 1
                 continue
             path = folder / _safe_name(archive, place)
-            if _write(archive, member, path):
+            with _bad_name_explained(archive, member.name, folder):
+                is_new = _write(archive, member, path)
+            if is_new:
                 new.append(path)
             files[place] = None
     log.info("%s: %d files (%d new), %d left out", archive.name, len(files), len(new), left_out)
@@ -129,7 +142,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
     is_packed = archive.name.lower().endswith("gz")
     with (
         gzip.open(archive) if is_packed else archive.open("rb") as stream,
-        tarfile.open(fileobj=stream, mode="r|") as file,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as file,
     ):
         for info in file:
             if info.isdir():
@@ -146,6 +159,43 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
         for _ in range(LEAST_LIMIT_BYTES // PIECE_BYTES):  # at its end stands its checksum
             if not stream.read(PIECE_BYTES):
                 break
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar that ends by two blocks of zeros alone; tarfile also takes any other end.
+
+    An archive that was cut between two members, or has a damaged header, would lose files silently.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Make a header of a block.
+
+        Raises:
+            ReadError: If it is none, nor a block of zeros.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except HeaderError as error:
+            if len(buf) < BLOCKSIZE:
+                raise ReadError("it was cut: no two blocks of zeros end it") from error
+            if any(buf):
+                raise ReadError(f"a header cannot be read: {error}") from error
+            raise
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Read the next header.
+
+        Raises:
+            ReadError: If there is none although the archive does not end here.
+        """
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError:
+            if tarfile.fileobj.read(BLOCKSIZE) != bytes(BLOCKSIZE):
+                raise ReadError("it was cut: one block of zeros ends it, and not two") from None
+            raise
 
 
 def _safe_name(archive: Path, name: str) -> str:
@@ -204,6 +254,23 @@ def _refused(archive: Path, why: str) -> FetchError:
         f"{archive} {why}; do not unpack it by other means either, and look for another copy",
         status=Status.UNREADABLE,
     )
+
+
+@contextmanager
+def _bad_name_explained(archive: Path, name: str, folder: Path) -> Iterator[None]:
+    """Tell a name that no file can have here from a failure of the disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _BAD_NAME:
+            raise
+        shown = name if len(name) <= 100 else f"{name[:100]}..."
+        raise FetchError(
+            f"{archive} holds {shown!r}, which cannot be written below {folder} "
+            f"({error.strerror}): the name is too long, or a file is where it needs a folder; "
+            "unpack it elsewhere, rename it, and correct what names it",
+            status=Status.UNREADABLE,
+        ) from error
 
 
 @contextmanager

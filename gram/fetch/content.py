@@ -8,8 +8,15 @@ from pathlib import Path
 HEAD_BYTES = 4096
 """Bytes that are looked at."""
 
+_MARK = b"\xef\xbb\xbf"
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
-_PAGE = re.compile(rb"^\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+_PAGE = re.compile(
+    rb"^\s*(?:(?><!--.*?-->|<\?xml.*?\?>)\s*)*+"  # comments and a prolog; never tried another way
+    rb"<(?:!doctype\s+html|html|head|body|script|style|title|meta)\b",
+    re.I | re.S,
+)
+_PAGE_TYPES = {"text/html", "application/xhtml+xml"}
+_PAGE_SUFFIXES = {".html", ".htm", ".xhtml"}
 
 _ISO = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -30,7 +37,8 @@ _BEGINNINGS: Mapping[str, tuple[str, int, tuple[bytes, ...]]] = {
 }
 """Suffix -> what it is, where its mark stands, and the marks that it can have."""
 
-_TEXTS = {".json", ".csv", ".tsv", ".txt"}
+_TABLES = {".csv", ".tsv", ".txt"}
+_TEXTS = {".json", *_TABLES}
 
 
 def check_content(path: Path, *, name: str) -> str | None:
@@ -43,7 +51,7 @@ def check_content(path: Path, *, name: str) -> str | None:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     suffix = Path(name).suffix.lower()
-    if suffix in {".html", ".htm"}:
+    if suffix in _PAGE_SUFFIXES:
         return None
     if is_page(head):
         return f"it is a page of HTML{page_title(path.read_bytes()[: 2**16])}"
@@ -55,14 +63,29 @@ def check_content(path: Path, *, name: str) -> str | None:
             return f"it is not {what}: it begins with {head[:16]!r}"
     if suffix in _TEXTS and b"\0" in head:
         return f"it is not text: it begins with {head[:16]!r}"
-    if suffix == ".json" and head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"[", b"{"):
+    first = head.removeprefix(_MARK).lstrip()[:1]
+    if suffix == ".json" and first not in (b"[", b"{"):
         return f"it is not JSON: it begins with {head[:16]!r}"
+    if suffix in _TABLES and first in (b"<", b"{"):
+        return f"it is markup or JSON and not lines of text: it begins with {head[:60]!r}"
     return None
+
+
+def is_served_as_page(media_type: str, *, name: str) -> bool:
+    """Tell whether a server says that it sends a page in the place of a file.
+
+    Args:
+        media_type: The header Content-Type.
+        name: The file's name. What a mark tells is told by the content, whatever the server says.
+    """
+    suffix = Path(name).suffix.lower()
+    is_page_type = media_type.split(";")[0].strip().lower() in _PAGE_TYPES
+    return is_page_type and suffix not in {*_PAGE_SUFFIXES, *_BEGINNINGS, ".json"}
 
 
 def is_page(head: bytes) -> bool:
     """Tell whether a text begins as a page of HTML does."""
-    return _PAGE.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
+    return _PAGE.match(head.removeprefix(_MARK)) is not None
 
 
 def page_title(content: bytes) -> str:

@@ -4,20 +4,21 @@ While a file comes it stands beside its place as ``.<name>.part``, and ``.<name>
 what the part belongs to. A killed job leaves both, and the next one goes on from there.
 """
 
-import json
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import requests
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, ValidationError
 
 from gram.data.status import Status
-from gram.fetch.content import check_content
-from gram.fetch.errors import FetchError
+from gram.fetch.content import check_content, is_served_as_page
+from gram.fetch.errors import FetchError, WrongRangeError
 from gram.fetch.http import Answer, open_url
 from gram.fetch.patience import Patience
 from gram.files import full_disk_explained, sha256_of, write_text
@@ -144,6 +145,20 @@ def _mismatch(path: Path, expected: Expected) -> str | None:
     return None
 
 
+class _State(BaseModel):
+    """What a part belongs to.
+
+    Attributes:
+        url: Where it comes from.
+        validator: What the server calls this state of the file; None: nothing.
+        total_bytes: Size of the whole file; None: not known.
+    """
+
+    url: str
+    validator: str | None = Field(default=None, pattern=r"^[\x20-\x7e]*$")
+    total_bytes: int | None = Field(default=None, ge=0)
+
+
 class _Download:
     """One file on its way: the part that is there, and what it belongs to."""
 
@@ -155,6 +170,7 @@ class _Download:
         self._part = target.with_name(f".{target.name}.part")
         self._state = target.with_name(f".{target.name}.part.json")
         self._is_resumed = False
+        self._was_sent_elsewhere = False
 
     def run(self) -> Fetched:
         """Try until the file is whole, or nothing new has come for too long."""
@@ -195,47 +211,72 @@ class _Download:
     def _fetch_rest(self, session: requests.Session) -> None:
         """Ask for what is missing, and append it; start over where the server demands it."""
         offset, state = self._resumable()
-        answer = open_url(
-            session,
-            self._url,
-            offset=offset,
-            validator=state.get("validator"),
-            stall_seconds=self._patience.stall_seconds,
-        )
+        try:
+            answer = open_url(
+                session,
+                self._url,
+                offset=offset,
+                validator=state.validator if state is not None else None,
+                stall_seconds=self._patience.stall_seconds,
+            )
+        except WrongRangeError as error:
+            self._start_over_once(error)
         with answer.response:
             if answer.response.status_code == 416:
                 self._check_no_more(answer, offset)
                 return
-            if offset and answer.start and self._is_another(answer, state):
+            if state is not None and answer.start and self._is_another(answer, state):
                 self._discard()
                 raise FetchError(
                     f"{self._url} has changed while it was fetched; starting over",
                     status=Status.NETWORK,
                 )
+            self._check_no_page(answer)
             if not answer.start:
                 self._begin(answer)
             self._is_resumed = self._is_resumed or answer.start > 0
             self._append(answer)
 
-    def _resumable(self) -> tuple[int, dict[str, str]]:
+    def _start_over_once(self, error: WrongRangeError) -> NoReturn:
+        """Give up the part that cannot be gone on with; the second time the download."""
+        self._discard()
+        if self._was_sent_elsewhere:
+            raise FetchError(
+                f"{error}, also after starting over; look for another address, or fetch it in a "
+                f"browser and put it at {self._target}",
+                status=error.status,
+            ) from error
+        self._was_sent_elsewhere = True
+        raise FetchError(f"{error}; starting over", status=Status.NETWORK) from error
+
+    def _resumable(self) -> tuple[int, _State | None]:
         """Give the size of a part that can be gone on with, and what it belongs to."""
-        try:
-            state: dict[str, str] = json.loads(self._state.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            state = {}
-        can_be_checked = state.get("validator") is not None or self._expected.sha256 is not None
-        if state.get("url") != self._url or not can_be_checked:
+        state = self._read_state()
+        has_checksum = self._expected.sha256 is not None
+        if state is None or state.url != self._url or not (has_checksum or state.validator):
             self._discard()
-            return 0, {}
+            return 0, None
         return self._size(), state
 
-    def _is_another(self, answer: Answer, state: dict[str, str]) -> bool:
+    def _read_state(self) -> _State | None:
+        try:
+            return _State.model_validate_json(self._state.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            log.warning(
+                "%s does not say what the part beside it belongs to (%s); starting over",
+                self._state,
+                error.errors()[0]["msg"],
+            )
+            return None
+
+    def _is_another(self, answer: Answer, state: _State) -> bool:
         """Tell whether a server that continues does so with another file than the part's."""
-        total = state.get("total_bytes")
-        known = state.get("validator")
+        known, total = state.validator, state.total_bytes
         return (
             known is not None and answer.validator is not None and answer.validator != known
-        ) or (total is not None and answer.total_bytes not in {None, int(total)})
+        ) or (total is not None and answer.total_bytes not in {None, total})
 
     def _check_no_more(self, answer: Answer, offset: int) -> None:
         """Accept that there is nothing beyond the part, if the part is whole."""
@@ -246,13 +287,24 @@ class _Download:
                 status=Status.NETWORK,
             )
 
+    def _check_no_page(self, answer: Answer) -> None:
+        """Refuse what the server calls a page, unless a checksum will tell."""
+        media_type = answer.response.headers.get("content-type", "")
+        is_page = is_served_as_page(media_type, name=self._target.name)
+        if is_page and self._expected.sha256 is None:
+            self._discard()
+            raise FetchError(
+                f"{self._url} is not what was expected: the server sends it as {media_type!r}, and "
+                f"it is {answer.described()}; open it in a browser and correct the address, or "
+                "write its sha256 into the table of sources if it is right",
+                status=Status.UNREADABLE,
+            )
+
     def _begin(self, answer: Answer) -> None:
         """Empty the part, then write down what it will belong to."""
         self._part.write_bytes(b"")
-        state = {"url": self._url, "validator": answer.validator}
-        if answer.total_bytes is not None:
-            state["total_bytes"] = str(answer.total_bytes)
-        write_text(self._state, json.dumps(state))
+        state = _State(url=self._url, validator=answer.validator, total_bytes=answer.total_bytes)
+        write_text(self._state, state.model_dump_json())
 
     def _append(self, answer: Answer) -> None:
         total = answer.total_bytes
@@ -277,6 +329,14 @@ class _Download:
             raise FetchError(
                 f"{self._url} ended after {self._size():,} of {total:,} bytes",
                 status=Status.NETWORK,
+            )
+        if self._expected == Expected() and not answer.tells_its_end:
+            log.warning(
+                "%s does not say how long it is, and neither size nor SHA-256 is known: %s bytes "
+                "came, and would be taken had the connection closed early too. Compare them with "
+                "the owners' page, and write bytes or sha256 into the table of sources",
+                self._url,
+                f"{self._size():,}",
             )
 
     def _written(self, answer: Answer) -> Iterator[None]:

@@ -18,3 +18,7 @@ class FetchError(ValueError):
         super().__init__(message)
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+
+
+class WrongRangeError(FetchError):
+    """A server sent other bytes than those that it was asked for."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
@@ -10,7 +11,8 @@ import urllib3
 
 from gram.data.status import Status
 from gram.fetch.content import is_page, page_title
-from gram.fetch.errors import FetchError
+from gram.fetch.errors import FetchError, WrongRangeError
+from gram.fetch.packed import check_encoding, unpacked
 from gram.fetch.patience import read_retry_after
 from gram.versions import versions
 
@@ -18,7 +20,7 @@ MAX_REDIRECTS = 8
 CONNECT_SECONDS = 20.0
 PIECE_BYTES = 2**16
 
-_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
 
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
@@ -40,28 +42,42 @@ class Answer:
     response: requests.Response
 
     @property
-    def is_packed(self) -> bool:
-        """Whether the server packs the body although it was asked not to."""
-        return self.response.headers.get("content-encoding", "identity").lower() != "identity"
+    def encoding(self) -> str:
+        """How the server packs the body although it was asked not to; empty: it does not."""
+        said = self.response.headers.get("content-encoding", "").strip().lower()
+        return "" if said == "identity" else said
+
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether a connection that closes early can be told from the end of the body."""
+        is_chunked = "chunked" in self.response.headers.get("transfer-encoding", "").lower()
+        return self.total_bytes is not None or bool(self.encoding) or is_chunked
 
     def pieces(self) -> Iterator[bytes]:
         """Give the body as it comes, unpacked.
 
         Raises:
-            FetchError: If the connection breaks or stalls; status ``network`` or ``timeout``.
+            FetchError: If the connection breaks or stalls, or the body is not whole; status
+                ``network`` or ``timeout``.
         """
+        sent = self._pieces_as_sent()
+        return unpacked(sent, self.encoding, url=self.response.url) if self.encoding else sent
+
+    def _pieces_as_sent(self) -> Iterator[bytes]:
         try:
-            while piece := self.response.raw.read1(PIECE_BYTES, decode_content=self.is_packed):
+            while piece := self.response.raw.read1(PIECE_BYTES, decode_content=False):
                 yield piece
         except _BROKEN as error:
             raise _connection_error(error, self.response.url) from error
 
     def described(self) -> str:
         """Say what the body is: a page of HTML, with its title, or another file."""
-        try:
-            head = self.response.raw.read(PIECE_BYTES) or b""
-        except _BROKEN:
-            head = b""
+        head = b""
+        with suppress(FetchError):
+            for piece in self.pieces():
+                head += piece
+                if len(head) >= PIECE_BYTES:
+                    break
         return f"a page of HTML{page_title(head)}" if is_page(head) else "another file"
 
 
@@ -84,6 +100,7 @@ def open_url(
         stall_seconds: Time without a byte after which the connection counts as dead.
 
     Raises:
+        WrongRangeError: If the answer begins elsewhere than at the offset.
         FetchError: If the address cannot be used or the answer is no file.
     """
     headers = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
@@ -102,6 +119,12 @@ def open_url(
                 allow_redirects=False,
                 timeout=(min(CONNECT_SECONDS, stall_seconds), stall_seconds),
             )
+        except ValueError as error:  # requests reads where it is sent on to at once
+            raise FetchError(
+                f"{url} leads to an address that cannot be read ({current!r} is one, or sends on "
+                f"to one: {error}); open it in a browser and correct the address",
+                status=Status.DEAD,
+            ) from error
         except _BROKEN as error:
             raise _connection_error(error, current) from error
         if not response.is_redirect:
@@ -126,9 +149,9 @@ def check_address(url: str, *, came_from: str) -> None:
     Raises:
         FetchError: If it is not so.
     """
-    scheme, first = urlsplit(url).scheme.lower(), urlsplit(came_from).scheme.lower()
+    scheme, first = _scheme(url), _scheme(came_from)
     sent = "" if url == came_from else f"{came_from} sends on to "
-    if scheme not in {"http", "https"} or not urlsplit(url).hostname:
+    if scheme not in {"http", "https"}:
         raise FetchError(
             f"{sent}{url!r}, which is no address of http or https; correct the address",
             status=Status.DEAD,
@@ -141,9 +164,19 @@ def check_address(url: str, *, came_from: str) -> None:
         )
 
 
+def _scheme(url: str) -> str | None:
+    """Give the scheme of an address; None if it is none, or names no host."""
+    try:
+        parts = urlsplit(url)
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts.scheme.lower() if is_address else None
+
+
 def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     """Tell what an answer is; one that is no file is an error."""
-    if response.status_code not in {200, 206, 416}:
+    if response.status_code not in ({200, 206, 416} if offset else {200, 206}):
         raise _status_error(response)
     found = _RANGE.fullmatch(response.headers.get("content-range", ""))
     total = int(found[2]) if found and found[2] != "*" else None
@@ -154,9 +187,10 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     if response.status_code == 206:
         if found is None or found[1] is None or int(found[1]) != offset:
             said = response.headers.get("content-range")
-            raise FetchError(
+            response.close()
+            raise WrongRangeError(
                 f"{response.url} was asked for bytes from {offset} on and sends {said!r}",
-                status=Status.NETWORK,
+                status=Status.UNREADABLE,
             )
         start = offset
     length = response.headers.get("content-length", "")
@@ -165,7 +199,8 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     answer = Answer(
         start=start, total_bytes=total, validator=_validator(response), response=response
     )
-    if answer.is_packed:  # its sizes and offsets are those of the packed bytes
+    if answer.encoding:  # its sizes and offsets are those of the packed bytes
+        check_encoding(answer.encoding, url=response.url)
         return replace(answer, total_bytes=None, validator=None)
     return answer
 

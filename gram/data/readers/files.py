@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ def parse_json(text: str, path: Path, *, advice: str = "fetch the file again") -
     """Parse the text of a JSON file.
 
     Raises:
-        ValueError: If it is no JSON.
+        ValueError: If it is no JSON, nested too deep, or holds a number of thousands of digits.
     """
     try:
         content: object = json.loads(text)
@@ -134,6 +135,8 @@ def parse_json(text: str, path: Path, *, advice: str = "fetch the file again") -
         raise ValueError(
             f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}; {advice}"
         ) from error
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{path} is JSON that {_beyond_reading(error)}; {advice}") from error
     return content
 
 
@@ -147,6 +150,18 @@ def _json_lines(text: str, path: Path) -> Iterator[object]:
                     f"{path} is not JSON lines: line {number}, column {error.colno}: {error.msg}; "
                     "fetch the file again"
                 ) from error
+            except (RecursionError, ValueError) as error:
+                raise ValueError(
+                    f"line {number} of {path} is JSON that {_beyond_reading(error)}; fetch the "
+                    "file again"
+                ) from error
+
+
+def _beyond_reading(error: RecursionError | ValueError) -> str:
+    """Say what Python does not read although JSON allows it."""
+    if isinstance(error, RecursionError):
+        return "is nested too deep to be an annotation file"
+    return f"holds a number of more than {sys.get_int_max_str_digits():,} digits"
 
 
 def _rows(text: str, path: Path) -> list[tuple[int, list[str]]]:

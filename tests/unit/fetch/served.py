@@ -1,12 +1,22 @@
 """A server on this machine that misbehaves as it is told, one answer after the other."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+from gram.fetch.download import Expected, Fetched, download
+from gram.fetch.patience import Patience
+
+CONTENT = bytes(range(256)) * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+WHOLE = Expected(bytes=len(CONTENT), sha256=SHA256)
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Quota &amp; more</title></head>no</html>"
 
 
 @dataclass(kw_only=True)
@@ -130,3 +140,28 @@ def _answer(handler: BaseHTTPRequestHandler, reply: Reply, asked: Asked) -> None
     if reply.cut is None and reply.stall is None:
         return
     handler.connection.close()
+
+
+GOOD = Reply(content=CONTENT)
+
+
+class Waits(list[float]):
+    """Waits that were asked for, and not kept."""
+
+
+def patience(waits: Waits | None = None, **changed: object) -> Patience:
+    """Give the patience of tests: its waits are noted, and not kept."""
+    chosen = {"sleep": [].append if waits is None else waits.append, "stall_seconds": 0.3}
+    return Patience(**{**chosen, **changed})  # type: ignore[arg-type]
+
+
+def fetch(
+    server: Server, folder: Path, *, name: str = "a.bin", waits: Waits | None = None
+) -> Fetched:
+    """Fetch a file of which all is known."""
+    return download(server.at(name), folder / name, expected=WHOLE, patience=patience(waits))
+
+
+def left(folder: Path) -> list[str]:
+    """Name what stands in a folder, but for locks."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")

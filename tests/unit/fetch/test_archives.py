@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import stat
@@ -185,4 +186,72 @@ def test_a_damaged_archive_is_named(
     harm(archive)
     with pytest.raises(FetchError, match=r"is damaged .*; delete it, and start again"):
         unpacked(archive, tmp_path / "to")
+    assert content(tmp_path / "to") == {}
+
+
+def members_alone(num_members: int, num_zeros: int) -> bytes:
+    """Give a tar of files of one block each, with so many zero bytes at its end."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        for number in range(num_members):
+            info = tarfile.TarInfo(f"{number}.txt")
+            info.size = 300
+            archive.addfile(info, io.BytesIO(b"x" * 300))
+    return raw.getvalue()[: 1024 * num_members] + bytes(num_zeros)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+@pytest.mark.parametrize("num_zeros", [0, 100, 512, 600])
+def test_a_tar_that_ends_between_two_members_is_damaged(
+    num_zeros: int, kind: str, tmp_path: Path
+) -> None:
+    archive, raw = tmp_path / f"a.{kind}", members_alone(2, num_zeros)
+    archive.write_bytes(gzip.compress(raw) if kind == "tar.gz" else raw)
+    words = rf"a\.{kind} is damaged .*it was cut.*; delete it, and start again"
+    with pytest.raises(FetchError, match=words):
+        unpacked(archive, tmp_path / "to")
+    assert content(tmp_path / "to") == {}
+
+
+def test_a_tar_whose_header_in_the_middle_is_damaged_is_named(tmp_path: Path) -> None:
+    raw = bytearray(members_alone(3, 1024))
+    raw[1024] ^= 0xFF
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(raw)
+    with pytest.raises(FetchError, match=r"a header cannot be read: .*; delete it"):
+        unpacked(archive, tmp_path / "to")
+
+
+@pytest.mark.parametrize("num_zeros", [1024, 10240])
+def test_a_tar_that_ends_by_two_blocks_of_zeros_is_whole(num_zeros: int, tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(members_alone(2, num_zeros))
+    assert unpacked(archive, tmp_path / "to").written == 2
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
+def test_long_names_of_a_tar_are_read(form: int, tmp_path: Path) -> None:
+    name = "/".join(["folder" * 20] * 3)
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    assert unpacked(tmp_path / "a.tar", tmp_path / "to").files == (name,)
+
+
+BAD_NAMES = {
+    "long": {"a": b"x", "n" * 300: b"y"},
+    "long for a moment": {"a": b"x", "n" * 253: b"y"},
+    "file, then folder": {"a": b"x", "a/b": b"y"},
+    "file, then folders": {"a": b"x", "a/b/c": b"y"},
+    "folder, then file": {"a/b": b"x", "a": b"y"},
+}
+
+
+@both
+@pytest.mark.parametrize("files", BAD_NAMES.values(), ids=BAD_NAMES)
+def test_a_name_that_no_file_can_have_is_an_error_that_names_the_archive(
+    kind: str, files: Mapping[str, bytes], tmp_path: Path
+) -> None:
+    with pytest.raises(FetchError, match=rf"archive\.{kind}") as error:
+        unpacked(make(kind, tmp_path, files), tmp_path / "to")
+    assert list(files)[1][:50] in str(error.value)
     assert content(tmp_path / "to") == {}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gram.fetch.content import check_content, is_page, page_title
+from gram.fetch.content import check_content, is_page, is_served_as_page, page_title
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,14 @@ def test_a_file_that_is_what_its_name_says_is_taken(
         ("a.csv", b"\x1f\x8b\x00", "it is not text"),
         ("a.unknown", b"\n <HTML><body>", "it is a page of HTML"),
         ("a.mp4", b"<!-- x --><!DOCTYPE HTML>", "it is a page of HTML"),
+        ("a.csv", b'<?xml version="1.0"?>\n<!DOCTYPE html>', "it is a page of HTML"),
+        (
+            "a.bin",
+            b"<script>x</script><title>Login</title>",
+            "it is a page of HTML titled 'Login'",
+        ),
+        ("a.csv", b'\xef\xbb\xbf {"error": "no"}', "it is markup or JSON and not lines of text"),
+        ("a.txt", b"<Error><Code>AccessDenied</Code></Error>", "it is markup or JSON"),
     ],
 )
 def test_a_file_that_is_something_else_is_described(
@@ -46,6 +54,29 @@ def test_a_file_that_is_something_else_is_described(
     path = tmp_path / "part"
     path.write_bytes(content)
     assert (check_content(path, name=name) or "").startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "name", "is_page"),
+    [
+        ("text/html", "a.csv", True),
+        ("Text/HTML; charset=utf-8", "a.bin", True),
+        ("application/xhtml+xml", "a.txt", True),
+        ("text/plain", "a.csv", False),
+        ("", "a.csv", False),
+        ("text/html", "a.html", False),
+        ("text/html", "a.zip", False),
+        ("text/html", "a.json", False),
+    ],
+)
+def test_what_the_server_calls_a_page_is_one_where_no_mark_tells(
+    media_type: str, name: str, is_page: bool
+) -> None:
+    assert is_served_as_page(media_type, name=name) is is_page
+
+
+def test_comments_without_a_page_are_read_once() -> None:
+    assert not is_page(b"<!---->" * 580)
 
 
 def test_a_page_is_told_from_text_that_speaks_of_one() -> None:

@@ -1,4 +1,3 @@
-import hashlib
 import signal
 import subprocess
 import sys
@@ -14,37 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gram.data.status import Status
-from gram.fetch.download import Expected, Fetched, download
+from gram.fetch.download import Expected, download
 from gram.fetch.errors import FetchError
 from gram.fetch.patience import Patience
-from tests.unit.fetch.served import Asked, Reply, Server, serve
-
-CONTENT = bytes(range(256)) * 1000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-WHOLE = Expected(bytes=len(CONTENT), sha256=SHA256)
-GOOD = Reply(content=CONTENT)
-PAGE = b"<!DOCTYPE html>\n<html><head><title>Quota &amp; more</title></head>no</html>"
-
-
-class Waits(list[float]):
-    """Waits that were asked for, and not kept."""
-
-
-def patience(waits: Waits | None = None, **changed: object) -> Patience:
-    chosen = {"sleep": [].append if waits is None else waits.append, "stall_seconds": 0.3}
-    return Patience(**{**chosen, **changed})  # type: ignore[arg-type]
-
-
-def fetch(
-    server: Server, folder: Path, *, name: str = "a.bin", waits: Waits | None = None
-) -> Fetched:
-    return download(server.at(name), folder / name, expected=WHOLE, patience=patience(waits))
-
-
-def left(folder: Path) -> list[str]:
-    """Name what stands in a folder, but for locks."""
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
-
+from tests.unit.fetch.served import (
+    CONTENT,
+    GOOD,
+    PAGE,
+    SHA256,
+    WHOLE,
+    Asked,
+    Reply,
+    Waits,
+    fetch,
+    left,
+    patience,
+    serve,
+)
 
 # --- the right file in the end -------------------------------------------------------------------
 
@@ -94,14 +79,6 @@ def test_the_right_file_comes(answers: Sequence[Reply], offsets: list[int], tmp_
     assert fetched.sha256 == SHA256
     assert [one.offset for one in server.asked] == offsets
     assert left(tmp_path) == ["a.bin"]
-
-
-def test_a_packed_answer_is_unpacked(tmp_path: Path) -> None:
-    import gzip
-
-    packed = Reply(content=gzip.compress(CONTENT), headers={"Content-Encoding": "gzip"})
-    with serve([packed]) as server:
-        assert fetch(server, tmp_path).path.read_bytes() == CONTENT
 
 
 def test_a_part_without_anything_to_check_it_by_is_not_gone_on_with(tmp_path: Path) -> None:
