@@ -326,3 +326,4 @@ def test_silence_takes_everything() -> None:
     tracker.metrics(values)
     tracker.artifact(Path("nowhere"))
     tracker.flush()
+    assert not Path("nowhere").exists()

@@ -203,3 +203,20 @@ def make_index(
 ) -> Path:
     """Pack clips into shards and give the path of their index."""
     return join(pack_chunks(folder, clips, chunks=chunks, target_mib=target_mib))
+
+
+def cut(shard: Path) -> None:
+    """Take the end of a shard away."""
+    shard.write_bytes(shard.read_bytes()[:-512])
+
+
+def change(shard: Path) -> None:
+    """Change one bit of a shard."""
+    content = bytearray(shard.read_bytes())
+    content[1000] ^= 1
+    shard.write_bytes(content)
+
+
+def remove(shard: Path) -> None:
+    """Take a shard away."""
+    shard.unlink()

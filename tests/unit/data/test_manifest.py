@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from gram.cli import app
 from gram.data.clip_index import read_index
 from gram.data.manifest import MANIFEST, check_sizes, chunk_index, read_manifest
-from tests.unit.data.made_shards import MadeClip, make_index
+from tests.unit.data.made_shards import MadeClip, change, cut, make_index, remove
 
 CLIPS = [MadeClip(clip_id=f"clip{number}") for number in range(3)]
 SHARD = "0001-000.tar"
@@ -24,20 +24,6 @@ def folder(tmp_path: Path) -> Path:
 
 def verify(folder: Path, *options: str) -> Result:
     return CliRunner().invoke(app, ["shards", "verify", str(folder), *options])
-
-
-def cut(shard: Path) -> None:
-    shard.write_bytes(shard.read_bytes()[:-512])
-
-
-def change(shard: Path) -> None:
-    content = bytearray(shard.read_bytes())
-    content[1000] ^= 1
-    shard.write_bytes(content)
-
-
-def remove(shard: Path) -> None:
-    shard.unlink()
 
 
 DAMAGE = {

@@ -13,7 +13,7 @@ from gram.data.shards import index_shards
 from gram.data.status import Status
 from gram.data.tables import EXTRACTION, read_rows
 from gram.files import sha256_of
-from tests.unit.data.made_shards import MadeClip, join, pack_chunks
+from tests.unit.data.made_shards import MadeClip, change, cut, join, pack_chunks, remove
 
 CLIPS = (
     MadeClip(clip_id="all", captions=("one", "zwei ü"), subtitle="hello"),
@@ -137,20 +137,6 @@ def test_the_counts_are_logged_in_one_line(
         "shards: 4 clips, 3 usable, 1 not_found (probe), 2 with audio, 1 with subtitle, "
         "2 with depth" in caplog.text
     )
-
-
-def cut(shard: Path) -> None:
-    shard.write_bytes(shard.read_bytes()[:-512])
-
-
-def change(shard: Path) -> None:
-    content = bytearray(shard.read_bytes())
-    content[1000] ^= 1
-    shard.write_bytes(content)
-
-
-def remove(shard: Path) -> None:
-    shard.unlink()
 
 
 DAMAGE = {
