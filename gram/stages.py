@@ -133,7 +133,7 @@ STAGES: dict[str, Stage] = {
         1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
     ),
     "pack_shards": Stage(3, _SHARDS),
-    "index_shards": Stage(4, _SHARDS),
+    "index_shards": Stage(5, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "import_weights": Stage(
         1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
