@@ -56,6 +56,7 @@ _LOADER = (
 _VOLUME = (
     "volume.py",
     "volume_basis.py",
+    "volume_gradients.py",
     "volume_nearest.py",
     "volume_pairs.py",
     "volume_tuples.py",

@@ -89,6 +89,15 @@ def of_chunks(pattern):
     return files
 
 
+def end_workflow(message):
+    """End this start with a message, from an input function.
+
+    Of a WorkflowError there Snakemake takes that this file cannot be made; where it was made before
+    it would be kept as it is, without a word.
+    """
+    raise SystemExit(message)
+
+
 def annotation_files(wildcards):
     """Annotation files of a data set; one that is not there ends the workflow before any job."""
     dataset = CONFIG.datasets[wildcards.dataset]
@@ -97,7 +106,7 @@ def annotation_files(wildcards):
     found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
     for split, path in found:
         if path not in PLAN.annotations and not Path(path).is_file():
-            raise WorkflowError(
+            end_workflow(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
@@ -292,7 +301,7 @@ def weight_files(wildcards):
     files = {**weights.files, "vocabulary": weights.vocabulary}
     for setting, path in files.items():
         if not Path(path).is_file():
-            raise WorkflowError(
+            end_workflow(
                 f"weight file {path} is not there (weights.{name}.{setting}); put it there, or "
                 "change that setting (where each file is had: THIRD_PARTY.md)"
             )

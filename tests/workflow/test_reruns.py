@@ -122,6 +122,8 @@ ALLOWANCES = {
     "activations": ("--set-resources", "finetune_model:checkpoint_activations=1"),
     "processes": ("--set-resources", "pretrain_model:processes=2", "pretrain_model:shard_model=1"),
     "compiling": ("--set-resources", "pretrain_model:compile=1"),
+    "what is tracked": ("--set-resources", "pretrain_model:track_checkpoint=0"),
+    "models that are registered": ("--set-resources", "finetune_model:register_model=1"),
     "time limit": ("--set-resources", "make_clips:runtime=7"),
     "cores": ("--cores", "1"),
 }
