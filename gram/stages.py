@@ -111,9 +111,9 @@ STAGES: dict[str, Stage] = {
     ),
     "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "data/readers/files.py", "data/readers/values.py")),
     "retry_fetch": Stage(1, _FETCHED_CLIPS),
-    "probe_media": Stage(2, (*_PROBE, *_TABLES)),
+    "probe_media": Stage(3, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
-        2,
+        3,
         (
             "data/extract.py",
             "data/decode.py",
@@ -130,9 +130,9 @@ STAGES: dict[str, Stage] = {
     ),
     "read_depth": Stage(2, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
     "estimate_depth": Stage(
-        1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
+        2, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
     ),
-    "pack_shards": Stage(3, _SHARDS),
+    "pack_shards": Stage(4, _SHARDS),
     "index_shards": Stage(5, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "import_weights": Stage(
@@ -146,7 +146,7 @@ STAGES: dict[str, Stage] = {
     "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
     "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
-        2,
+        3,
         (
             "evaluation/account.py",
             "data/clip_index.py",

@@ -64,8 +64,8 @@ def pack_chunk(settings: PackingConfig, files: ChunkFiles, index: Path) -> None:
     """Join frames, sound, subtitles and depth of one chunk's clips.
 
     The shards have, for each usable clip and in the order of the table, the members
-    ``<key>.jpgs``, ``<key>.flac`` (if it has sound), ``<key>.depths`` (if it has depth) and
-    ``<key>.json``. The same input gives the same bytes.
+    ``<key>.jpgs`` (if it has frames), ``<key>.flac`` (if it has sound), ``<key>.depths`` (if it has
+    depth) and ``<key>.json``. The same input gives the same bytes.
 
     Args:
         settings: Size of a shard.
@@ -175,7 +175,9 @@ def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive |
     """Add one clip to the shards and give the columns that say where it stands."""
     key = row["key"]
     record = clips.need_record(key, row["clip_id"])
-    contents = {"jpgs": clips.need(f"{key}.jpgs")}
+    contents = {}
+    if row["has_video"]:
+        contents["jpgs"] = clips.need(f"{key}.jpgs")
     if row["has_audio"]:
         contents["flac"] = clips.need(f"{key}.flac")
     if maps is not None and row["depth_status"] == Status.OK:
@@ -187,7 +189,7 @@ def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive |
     placed = writer.add(key, contents | {"json": text.encode()})
     columns: Row = {
         "shard": placed.shard,
-        "has_video": True,
+        "has_video": "jpgs" in contents,
         "has_audio": "flac" in contents,
         "has_depth": "depths" in contents,
         "jpgs_sizes": record["jpgs_sizes"],

@@ -134,8 +134,8 @@ def test_the_counts_are_logged_in_one_line(
     with caplog.at_level(logging.INFO):
         join(shards)
     assert (
-        "shards: 4 clips, 3 usable, 1 not_found (probe), 2 with audio, 1 with subtitle, "
-        "2 with depth" in caplog.text
+        "shards: 4 clips, 3 usable, 1 not_found (probe), 3 with video, 2 with audio, "
+        "1 with subtitle, 2 with depth" in caplog.text
     )
 
 
