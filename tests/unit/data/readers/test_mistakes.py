@@ -274,6 +274,15 @@ def test_a_list_of_what_does_not_count_may_be_of_training(tmp_path: Path) -> Non
     assert read(tmp_path, "audiocaps", file, trained_on)[1].clips == 1
 
 
+@pytest.mark.parametrize("name", ["official_test.csv", "AStest.csv"])
+def test_the_test_list_of_vggsound_is_not_its_training_list(name: str, tmp_path: Path) -> None:
+    (tmp_path / "vggsound").mkdir()
+    file = written(tmp_path / "test.csv", f"{AUDIOCAPS}1,{VIDEO},30,a dog\n")
+    tested_on = written(tmp_path / "vggsound" / name, f"{VIDEO}_000030.mp4,dog barking\n")
+    with pytest.raises(ValueError, match=r"is VGGSound's test list by its name, .*; give train.cs"):
+        read(tmp_path, "audiocaps", file, tested_on)
+
+
 def test_a_list_decides_where_files_of_clips_are_of_several_splits(tmp_path: Path) -> None:
     train = upstream(tmp_path, "descs_ret_train.json", "video1")
     test = upstream(tmp_path, "descs_ret_test.json", "video2")
