@@ -72,6 +72,7 @@ _TRAINING = (
     "collectives.py",
     "upstream.py",
     "device.py",
+    "slurm.py",
     "evaluation/retrieval.py",
     "evaluation/ranks.py",
     "evaluation/scores.py",
