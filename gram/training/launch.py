@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 WORKER = "gram.training.worker"
 """Module that each process runs."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What tells a process its number of threads; Snakemake sets each to that of the rule."""
+
 PORTS = range(20_000, 40_000)
 """Where processes on several nodes meet; the number of the Slurm job chooses."""
 
@@ -217,7 +220,7 @@ def _wait_for(arguments: list[str], processes: Processes, *, stop: Path, log_fil
     They are told by the file ``stop``: srun and torch's launcher would pass a signal on, and kill
     them before a large state is written.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(processes.threads)}
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(processes.threads))}
     if processes.nodes == 1 and sys.platform == "linux":
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")  # whatever the host's name is
     with log_file.open("ab") as output:

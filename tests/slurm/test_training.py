@@ -29,7 +29,8 @@ OVERLAY = {"runs": {"cosine": {"pretrain": {"steps": STEPS}}}}
 TWO_BY_TWO = {"processes": 4, "nodes": 2, "tasks": 2, "mpi": "srun", "checkpoint_steps": 1}
 AT_ONCE = 2
 CPUS_OF_PREEMPTED = 3
-"""On each node; the other training has one, and no part in this."""
+"""On each node; the other training has one, and no part in this. Both have one thread a process,
+or their weights would differ in the last bits."""
 
 TOLERANCE = 1e-5
 """Of losses and weights of four processes on two nodes beside one process; docs/training.md."""
