@@ -34,6 +34,10 @@ rule report:
     localrule: True
 
 
+onstart:
+    refuse_second_start_of(workflow.dag.needrun_jobs())
+
+
 onsuccess:
     finish_workflow(is_good=True)
 

@@ -73,6 +73,7 @@ _TRAINING = (
     "collectives.py",
     "upstream.py",
     "device.py",
+    "slurm.py",
     "evaluation/retrieval.py",
     "evaluation/ranks.py",
     "evaluation/scores.py",

@@ -18,7 +18,7 @@ from gram.jobs import clip_uses, job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
-from gram.workflow import INVOCATION_VARIABLE, finish_workflow
+from gram.workflow import INVOCATION_VARIABLE, finish_workflow, refuse_second_start
 
 try:
     CONFIG = Config.model_validate(config)
@@ -66,6 +66,14 @@ wildcard_constraints:
     table="|".join(CONFIG.tables) or "none",
 
 
+def refuse_second_start_of(jobs):
+    """End the workflow if a job of an earlier start still makes what one of these is to make."""
+    try:
+        refuse_second_start(str(job.output[0]) for job in jobs if job.output)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def settings(*sections):
     """Params function: the named sections that the wildcards choose, as one string."""
 
@@ -73,6 +81,11 @@ def settings(*sections):
         return job_settings(CONFIG, sections, dict(wildcards.items()))
 
     return sections_of_job
+
+
+def retries(count):
+    """Tries after the first; none inside a job, since the workflow that started it counts them."""
+    return count if workflow.is_main_process else 0
 
 
 def chunk_names(dataset):
