@@ -18,7 +18,7 @@ Recalls = Mapping[tuple[str, str], Sequence[float]]
 """Recalls in percent, one a seed, by precision and line of the table."""
 
 PRECISIONS, SEEDS = ("fp32", "bf16"), (0, 1, 2)
-RECALL = "text_to_item R@1"
+RECALL = "text_to_item_R@1"
 
 OVERLAY = """
 targets: [demo]
@@ -42,7 +42,9 @@ def recalls(
             overlay = OVERLAY.format(seed=seed, precision=precision)
             (tree / "own.yaml").write_text(overlay, encoding="utf-8")
             snakemake(tree, "--configfile", "config/demo.yaml", "own.yaml")
-            for line, recall in read_table(tree / "results/tables/demo.csv").items():
+            lines = read_table(tree / "results/tables/demo.csv")
+            sys.stdout.write(f"{precision}, seed {seed}: {lines}\n")
+            for line, recall in lines.items():
                 found.setdefault((precision, line), []).append(recall)
             shutil.rmtree(tree)
     sys.stdout.write(table_of(found))
