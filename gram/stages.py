@@ -65,6 +65,7 @@ _VOLUME = (
 _TRAINING = (
     *_MODEL,
     *_LOADER,
+    "data/transfer.py",
     "training",
     "losses.py",
     "matching.py",
@@ -139,8 +140,8 @@ STAGES: dict[str, Stage] = {
     "import_weights": Stage(
         1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
     ),
-    "pretrain_model": Stage(3, _TRAINING),
-    "finetune_model": Stage(3, _TRAINING),
+    "pretrain_model": Stage(4, _TRAINING),
+    "finetune_model": Stage(4, _TRAINING),
     "embed_benchmark": Stage(
         3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
     ),
