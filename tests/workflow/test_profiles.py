@@ -73,7 +73,10 @@ def test_every_job_on_slurm_has_memory_for_torch() -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    ["pretrain_model", "finetune_model", "embed_benchmark", "recognize_speech", "estimate_depth"],
+    [
+        *("pretrain_model", "finetune_model", "embed_benchmark", "match_pairs"),
+        *("recognize_speech", "estimate_depth"),
+    ],
 )
 def test_slurm_gives_a_device_to_what_needs_one(rule: str) -> None:
     assert profile("slurm")["set-resources"][rule]["gpu"] == 1
