@@ -245,8 +245,8 @@ def closure(files: list[Path]) -> set[Path]:
     while waiting:
         for file in imports(waiting.pop()):
             name = file.relative_to(GRAM).as_posix()
-            is_empty = name.endswith("__init__.py")
-            if not is_empty and file not in seen and not is_below(name, DECIDES_NO_RESULT):
+            is_version = name == "__init__.py"
+            if not is_version and file not in seen and not is_below(name, DECIDES_NO_RESULT):
                 seen.add(file)
                 waiting.append(file)
     return seen
@@ -260,7 +260,7 @@ def is_below(name: str, sources: tuple[str, ...]) -> bool:
     ("stage", "name"),
     [
         ("pretrain_model", "training/loop.py"),
-        ("pretrain_model", "volume_basis.py"),
+        ("pretrain_model", "volume/basis.py"),
         ("pretrain_model", "training/worker.py"),
         ("fetch_clips", "fetch/site_child.py"),
         ("make_report", "evaluation/templates/report.css"),
