@@ -62,9 +62,20 @@ _VOLUME = (
     "volume_tuples.py",
     "pairs.py",
 )
+_RANKING = (
+    "evaluation/fitted.py",
+    "evaluation/hubs.py",
+    "evaluation/ranked.py",
+    "evaluation/ranks.py",
+    "evaluation/retrieval.py",
+    "evaluation/scores.py",
+    "evaluation/whitening.py",
+)
+"""What ranks texts and clips by a score."""
 _TRAINING = (
     *_MODEL,
     *_LOADER,
+    "data/transfer.py",
     "training",
     "losses.py",
     "matching.py",
@@ -73,20 +84,20 @@ _TRAINING = (
     "collectives.py",
     "upstream.py",
     "device.py",
-    "evaluation/retrieval.py",
-    "evaluation/ranks.py",
-    "evaluation/scores.py",
-    "evaluation/embeddings.py",
-    "evaluation/results.py",
+    "slurm.py",
+    *_RANKING,
 )
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (
-    "similarities.py",
     "evaluation/embeddings.py",
-    "evaluation/scores.py",
+    "evaluation/protocol.py",
+    "evaluation/ranked.py",
     "evaluation/ranks.py",
+    "evaluation/scores.py",
+    "similarities.py",
     *_VOLUME,
 )
+_FITTING = (*_SCORING, *_RANKING, *_RESULTS, "evaluation/fitting.py", "evaluation/rerank.py")
 
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
@@ -138,13 +149,42 @@ STAGES: dict[str, Stage] = {
     "import_weights": Stage(
         1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
     ),
-    "pretrain_model": Stage(3, _TRAINING),
-    "finetune_model": Stage(3, _TRAINING),
+    "pretrain_model": Stage(4, _TRAINING),
+    "finetune_model": Stage(4, _TRAINING),
     "embed_benchmark": Stage(
-        3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
+        4,
+        (
+            "evaluation/embed.py",
+            "evaluation/embeddings.py",
+            "evaluation/ranked.py",
+            "evaluation/row_tensors.py",
+            *_RESULTS,
+            *_MODEL,
+            *_LOADER,
+        ),
     ),
-    "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
-    "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
+    "match_pairs": Stage(
+        1,
+        (
+            "evaluation/match_pairs.py",
+            "evaluation/match_table.py",
+            "evaluation/row_tensors.py",
+            "data/vocabulary.py",
+            *_FITTING,
+            *_MODEL,
+        ),
+    ),
+    "score_retrieval": Stage(
+        3,
+        (
+            "evaluation/scoring.py",
+            "evaluation/intervals.py",
+            "evaluation/match_table.py",
+            "evaluation/place_table.py",
+            *_FITTING,
+        ),
+    ),
+    "make_table": Stage(2, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
         3,
         (

@@ -108,6 +108,29 @@ def probe_chunk(
     )
 
 
+def probe_files(rows: Sequence[Row], paths: Sequence[Path], *, output: Path, workers: int) -> None:
+    """Probe the media file of each clip, whatever it is called.
+
+    Args:
+        rows: Rows of a clips table.
+        paths: The file of each.
+        output: Parquet file with the columns of ``gram.data.tables.PROBE``, one row a row.
+        workers: Number of reading processes.
+    """
+    there = [path for path in paths if path.is_file()]
+    facts = dict(zip(there, _probe_files(there, workers=workers, chunk=0), strict=True))
+    probed = [
+        row | (_columns(row, path, facts[path]) if path in facts else _columns_of_no_file(path))
+        for row, path in zip(rows, paths, strict=True)
+    ]
+    write_rows(output, probed, schema=PROBE)
+
+
+def _columns_of_no_file(path: Path) -> Row:
+    reason = f"{path} is {'a folder' if path.is_dir() else 'not there'}; give a media file"
+    return {"status": Status.NOT_FOUND, "stage": DecidingStage.PROBE, "reason": reason}
+
+
 def _choose(paths: Sequence[Path], facts: Mapping[Path, MediaFacts]) -> Path | None:
     """Choose among the files of one name: the only film that can be used, or else the only file.
 

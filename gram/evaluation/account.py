@@ -57,7 +57,8 @@ class Step:
         """The name, and of a use what it needed: ``used in evaluation, TVA drop``."""
         if self.use is None:
             return self.name
-        return f"{self.name}, {letters(self.use.modalities)} {self.use.missing}"
+        sound = ", with sound" if self.use.needs_sound else ""
+        return f"{self.name}, {letters(self.use.modalities)} {self.use.missing}{sound}"
 
     @property
     def reasons(self) -> str:
@@ -152,7 +153,13 @@ def _step(
 def _use(table: pa.Table, use: ClipUse) -> Step:
     """Choose as the run does; what it leaves out is counted from the listed ones on."""
     counts = dict(
-        select_clips(table, split=use.split, modalities=use.modalities, missing=use.missing).counts
+        select_clips(
+            table,
+            split=use.split,
+            modalities=use.modalities,
+            missing=use.missing,
+            needs_sound=use.needs_sound,
+        ).counts
     )
     listed, used = counts.pop("rows"), counts.pop("used")
     because = {what: count for what, count in counts.items() if count}

@@ -275,8 +275,9 @@ def test_a_score_of_a_modality_that_the_run_has_not_is_named() -> None:
     overlay = {"runs": {"one": {"evaluation": {"scores": ["volume", "cosine_depth"]}}}}
     with pytest.raises(ValidationError) as error:
         config(overlay)
-    assert "runs.one is scored by 'cosine_depth' but has no modality 'depth'; it has video, au" in (
-        str(error.value)
+    assert (
+        "runs.one.evaluation.scores: the score 'cosine_depth' needs the modality 'depth'; there are"
+        in (str(error.value))
     )
 
 
