@@ -134,22 +134,21 @@ def rank_in_chunks(
         ValueError: As ``rank_right``.
     """
     step = max(1, chunk_scores // max(1, len(candidate_clip_c)))
-    none = torch.zeros(0, dtype=torch.int64)
-    found = [Places(none, none)]
+    # Written into one piece of memory: small results between large chunks would fragment it.
+    found = Places(*torch.zeros(2, len(query_clip_q), dtype=torch.int64))
     for start in range(0, len(query_clip_q), step):
-        chunk = slice(start, start + step)
-        scores_qc = score_chunk(chunk)
+        scores_qc = score_chunk(slice(start, start + step))
         for piece in row_pieces(scores_qc):
-            right_qc = query_clip_q[chunk][piece, None] == candidate_clip_c
-            found.append(rank_right(scores_qc[piece], right_qc, near_is=near_is))
-    return Places(
-        torch.cat([places.best_q for places in found]),
-        torch.cat([places.worst_q for places in found]),
-    )
+            rows = slice(start + piece.start, start + piece.stop)
+            right_qc = query_clip_q[rows, None] == candidate_clip_c
+            places = rank_right(scores_qc[piece], right_qc, near_is=near_is)
+            found.best_q[rows], found.worst_q[rows] = places
+        del scores_qc  # before the next ones are computed
+    return found
 
 
 def row_pieces(scores_qc: Tensor) -> Iterator[slice]:
     """Give the rows of scores piece by piece, each of ``COMPARED_SCORES`` or one row at least."""
     step = max(1, COMPARED_SCORES // max(1, scores_qc.shape[1]))
     for start in range(0, len(scores_qc), step):
-        yield slice(start, start + step)
+        yield slice(start, min(start + step, len(scores_qc)))
