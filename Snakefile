@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/common_fetch.smk"
+include: "rules/common_evaluation.smk"
 include: "rules/sources.smk"
 include: "rules/media.smk"
 include: "rules/shards.smk"
@@ -32,6 +33,10 @@ rule report:
     input:
         page=rules.make_report.output.html,
     localrule: True
+
+
+onstart:
+    refuse_second_start_of(workflow.dag.needrun_jobs())
 
 
 onsuccess:

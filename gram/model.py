@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gram.config import InputsConfig, ModelConfig
+from gram.embedding import Embedded, embed
 from gram.encoders.audio import AudioEncoder
 from gram.encoders.base import Encoded
 from gram.encoders.beats import BeatsSizes
@@ -135,6 +136,57 @@ class GramModel(nn.Module):
                 name: self.condition[CONDITION_OF[name]](part.tokens_buld)
                 for name, part in encoded.items()
             },
+        )
+
+    def embed(
+        self,
+        *,
+        text: Sequence[str] = (),
+        media: Sequence[Path | str] = (),
+        frames: int = 8,
+        batch_size: int = 16,
+        workers: int = 1,
+    ) -> Embedded:
+        """Embed texts and media files, from files to vectors in one call, without gradients.
+
+        Of a file is taken what this model knows of: picture, sound, the text of a subtitle file
+        beside it (``a.vtt``, ``a.srt`` or ``a.txt`` beside ``a.mp4``), depth maps beside it
+        (``a.depth.npy``). What is missing is said in the result; a file that cannot be used costs
+        itself alone.
+
+        Args:
+            text: Texts.
+            media: Media files: films, sounds, pictures.
+            frames: Frames taken of each film (paper, Table 5: 8).
+            batch_size: Texts or files that the encoders are given at once.
+            workers: Processes that decode at a time; they do not change the vectors.
+
+        Raises:
+            DiskFullError: If the disk of the temporary folder is full.
+            ValueError: If there is no ffmpeg, or a subtitle file is not text in UTF-8.
+        """
+        return embed(
+            self,
+            text=text,
+            media=[Path(path) for path in media],
+            frames=frames,
+            batch_size=batch_size,
+            workers=workers,
+        )
+
+    def embed_items(self, batch: Batch) -> Embeddings:
+        """Embed the items of a batch, which is moved to the model's device, not their captions.
+
+        Raises:
+            ValueError: If the batch lacks an input of a modality of this model.
+        """
+        batch = _moved(batch, self.temperature.device)
+        return Embeddings(
+            vectors={
+                name: self._project(name, self._encode_item(batch, name))
+                for name in self.modalities
+            },
+            present={name: batch.present[name] for name in self.modalities},
         )
 
     def embed_texts(self, texts: Tokens) -> Tensor:

@@ -56,11 +56,22 @@ _LOADER = (
 _VOLUME = (
     "volume.py",
     "volume_basis.py",
+    "volume_gradients.py",
     "volume_nearest.py",
     "volume_pairs.py",
     "volume_tuples.py",
     "pairs.py",
 )
+_RANKING = (
+    "evaluation/fitted.py",
+    "evaluation/hubs.py",
+    "evaluation/ranked.py",
+    "evaluation/ranks.py",
+    "evaluation/retrieval.py",
+    "evaluation/scores.py",
+    "evaluation/whitening.py",
+)
+"""What ranks texts and clips by a score."""
 _TRAINING = (
     *_MODEL,
     *_LOADER,
@@ -73,20 +84,20 @@ _TRAINING = (
     "collectives.py",
     "upstream.py",
     "device.py",
-    "evaluation/retrieval.py",
-    "evaluation/ranks.py",
-    "evaluation/scores.py",
-    "evaluation/embeddings.py",
-    "evaluation/results.py",
+    "slurm.py",
+    *_RANKING,
 )
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (
-    "similarities.py",
     "evaluation/embeddings.py",
-    "evaluation/scores.py",
+    "evaluation/protocol.py",
+    "evaluation/ranked.py",
     "evaluation/ranks.py",
+    "evaluation/scores.py",
+    "similarities.py",
     *_VOLUME,
 )
+_FITTING = (*_SCORING, *_RANKING, *_RESULTS, "evaluation/fitting.py", "evaluation/rerank.py")
 
 STAGES: dict[str, Stage] = {
     "generate_clips": Stage(
@@ -111,9 +122,9 @@ STAGES: dict[str, Stage] = {
     ),
     "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "data/readers/files.py", "data/readers/values.py")),
     "retry_fetch": Stage(1, _FETCHED_CLIPS),
-    "probe_media": Stage(2, (*_PROBE, *_TABLES)),
+    "probe_media": Stage(3, (*_PROBE, *_TABLES)),
     "extract_clips": Stage(
-        2,
+        3,
         (
             "data/extract.py",
             "data/decode.py",
@@ -130,10 +141,10 @@ STAGES: dict[str, Stage] = {
     ),
     "read_depth": Stage(2, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
     "estimate_depth": Stage(
-        1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
+        2, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
     ),
-    "pack_shards": Stage(3, _SHARDS),
-    "index_shards": Stage(4, _SHARDS),
+    "pack_shards": Stage(4, _SHARDS),
+    "index_shards": Stage(5, _SHARDS),
     "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
     "import_weights": Stage(
         1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
@@ -141,12 +152,41 @@ STAGES: dict[str, Stage] = {
     "pretrain_model": Stage(4, _TRAINING),
     "finetune_model": Stage(4, _TRAINING),
     "embed_benchmark": Stage(
-        3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
+        4,
+        (
+            "evaluation/embed.py",
+            "evaluation/embeddings.py",
+            "evaluation/ranked.py",
+            "evaluation/row_tensors.py",
+            *_RESULTS,
+            *_MODEL,
+            *_LOADER,
+        ),
     ),
-    "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
-    "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
+    "match_pairs": Stage(
+        1,
+        (
+            "evaluation/match_pairs.py",
+            "evaluation/match_table.py",
+            "evaluation/row_tensors.py",
+            "data/vocabulary.py",
+            *_FITTING,
+            *_MODEL,
+        ),
+    ),
+    "score_retrieval": Stage(
+        3,
+        (
+            "evaluation/scoring.py",
+            "evaluation/intervals.py",
+            "evaluation/match_table.py",
+            "evaluation/place_table.py",
+            *_FITTING,
+        ),
+    ),
+    "make_table": Stage(2, ("evaluation/tables.py", *_RESULTS)),
     "make_report": Stage(
-        2,
+        3,
         (
             "evaluation/account.py",
             "data/clip_index.py",

@@ -27,8 +27,9 @@ import torch
 from torch import Tensor
 
 from gram.pairs import check_pairs, check_vectors
+from gram.volume_gradients import FLOOR, pair_distances
 from gram.volume_nearest import Nearest, find_nearest
-from gram.volume_pairs import FLOOR, MEMORY_MIB, PairSettings, pair_distances
+from gram.volume_pairs import MEMORY_MIB, PairSettings
 from gram.volume_tuples import tuple_volumes
 
 __all__ = [
@@ -96,8 +97,9 @@ def pairwise_volume(
             A missing vector counts as orthogonal to all others, so it changes no volume. What
             stands in its place is not read and gets no gradient.
         memory_mib: Memory in MiB for what is computed beside the output, and in backward beside
-            the gradients, which are float32 until they are whole. Less is slower; below what one
-            anchor with one item needs it has no effect.
+            the gradients, which are float32 until they are whole. Up to half of it is held from
+            forward to backward, if that spares backward the products. Less is slower; below what
+            one anchor with one item needs it has no effect.
 
     Returns:
         Volumes, float32 (float64 if an input is), shape (N, M), unitless, in [0, 1] for unit

@@ -6,7 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
 from gram.config.model import ModelConfig
-from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig
+from gram.config.scores import ScoreName, parse_score
+from gram.config.training import OptimizerConfig, TrainingConfig
 from gram.types import Modality
 
 
@@ -112,6 +113,13 @@ class EmbeddingConfig(Section):
 
     batch_size: int = Field(64, ge=1, description="Clips a forward pass.")
     frames: int = Field(8, ge=1, description="Frames taken of each clip (paper, Table 5: 8).")
+    condition: Literal["none", "float16", "float32"] = Field(
+        "none",
+        description=(
+            "Type in which the tokens that the matching head reads are kept, for re-ranking "
+            "(float16: 4 MB a clip in the paper's sizes); none: they are not."
+        ),
+    )
 
 
 class EvaluationConfig(Section):
@@ -123,6 +131,24 @@ class EvaluationConfig(Section):
     recall_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 5, 10), min_length=1, description="Cut-offs K of Recall@K, each once."
     )
+    rerank: int = Field(
+        50,
+        ge=1,
+        description=(
+            "Candidates of each query that the matching head reads, for scores with +rerank "
+            "(released code: 50); all, where there are fewer."
+        ),
+    )
+    halves: int = Field(
+        12,
+        ge=1,
+        description=(
+            "Random halves over which fitted scores are a mean, where no split is fitted on."
+        ),
+    )
+    resamples: int = Field(
+        1000, ge=100, description="Resamples of the clips that the 95 % intervals are made of."
+    )
 
     @field_validator("recall_at")
     @classmethod
@@ -131,6 +157,14 @@ class EvaluationConfig(Section):
             found = ", ".join(str(cut) for cut in cuts)
             raise ValueError(f"evaluation.recall_at names a cut-off twice: {found}; name it once")
         return cuts
+
+    @field_validator("scores")
+    @classmethod
+    def _scores_once(cls, scores: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(scores)) < len(scores):
+            found = ", ".join(scores)
+            raise ValueError(f"evaluation.scores names a score twice: {found}; name it once")
+        return scores
 
 
 class RunConfig(Section):
@@ -196,6 +230,17 @@ class RunConfig(Section):
                 raise ValueError(
                     f"inputs.{name} is {tokens}, but model.text.positions is {positions}; lower "
                     "the first or raise the second"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _scores_can_be_computed(self) -> "RunConfig":
+        for name in self.evaluation.scores:
+            if parse_score(name).is_reranked and self.embedding.condition == "none":
+                raise ValueError(
+                    f"evaluation.scores names {name!r}, and embedding.condition is none, so that "
+                    "the matching head has nothing to read; set it to float16, or take the score "
+                    "out"
                 )
         return self
 
