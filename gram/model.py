@@ -122,7 +122,7 @@ class GramModel(nn.Module):
         Raises:
             ValueError: If the batch lacks an input of a modality of this model.
         """
-        batch = _moved(batch, self.temperature.device)
+        batch = batch.mapped(self._here)
         captions = _given(batch.caption, Modality.TEXT)
         encoded = {name: self._encode_item(batch, name) for name in self.modalities}
         vectors = {name: self._project(name, part) for name, part in encoded.items()}
@@ -180,7 +180,7 @@ class GramModel(nn.Module):
         Raises:
             ValueError: If the batch lacks an input of a modality of this model.
         """
-        batch = _moved(batch, self.temperature.device)
+        batch = batch.mapped(self._here)
         return Embeddings(
             vectors={
                 name: self._project(name, self._encode_item(batch, name))
@@ -191,7 +191,7 @@ class GramModel(nn.Module):
 
     def embed_texts(self, texts: Tokens) -> Tensor:
         """Embed captions, which are moved to the model's device: unit vectors, shape (B, D)."""
-        texts = _moved_tokens(texts, self.temperature.device)
+        texts = texts.mapped(self._here)
         return self._project(Modality.TEXT, self.text(texts))
 
     def match(self, texts: Tokens, condition_bqd: Tensor, *, condition_mask_bq: Tensor) -> Tensor:
@@ -287,6 +287,10 @@ class GramModel(nn.Module):
         self.load_state_dict({**own, **{name: given[name] for name in own.keys() & given.keys()}})
         return tuple(sorted(own.keys() - given.keys()))
 
+    def _here(self, tensor: Tensor) -> Tensor:
+        """Copy a tensor to the model's device, if it is elsewhere."""
+        return tensor.to(self.temperature.device)
+
     def _width(self, modality: Modality) -> int:
         match modality:
             case Modality.TEXT | Modality.SUBTITLE:
@@ -310,30 +314,6 @@ class GramModel(nn.Module):
     def _project(self, modality: Modality, encoded: Encoded) -> Tensor:
         projected_bd: Tensor = self.projections[modality](encoded.pooled_bd)
         return functional.normalize(projected_bd.float(), dim=-1)
-
-
-def _moved_tokens(texts: Tokens, device: torch.device) -> Tokens:
-    return Tokens(ids_bl=texts.ids_bl.to(device), mask_bl=texts.mask_bl.to(device))
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    """Copy a batch to a device."""
-
-    def tokens(texts: Tokens | None) -> Tokens | None:
-        return None if texts is None else _moved_tokens(texts, device)
-
-    def tensor(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.to(device)
-
-    return Batch(
-        clip_ids=batch.clip_ids,
-        caption=tokens(batch.caption),
-        video_bfchw=tensor(batch.video_bfchw),
-        depth_bfchw=tensor(batch.depth_bfchw),
-        audio_bctm=tensor(batch.audio_bctm),
-        subtitle=tokens(batch.subtitle),
-        present={name: value.to(device) for name, value in batch.present.items()},
-    )
 
 
 def _given(value: Value | None, modality: Modality) -> Value:

@@ -105,7 +105,7 @@ def write_outputs(training: Training, files: TrainingFiles) -> None:
         "steps": len(rows),
         "kept_step": kept,
         "settings": training.settings.model_dump(mode="json"),
-        "inputs_sha256": list(files.digests().values()),
+        "inputs_sha256": files.digests(),
         "commit": commit(),
         "versions": versions("gram", "torch", "timm", "transformers"),
     }

@@ -188,7 +188,8 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
 def made_with(settings: TrainSettings, files: TrainingFiles) -> str:
     """Name all that a partial checkpoint must have been made with to be gone on from, as JSON."""
     sections = {name: getattr(settings, name) for name in type(settings).model_fields}
-    version = stage_version("pretrain_model")  # finetuning is the same code
+    stages = ("pretrain_model", "finetune_model")  # one code, whichever of the two was raised
+    version = [stage_version(name) for name in stages]
     return canonical_json({**sections, "stage_version": version, "sha256_of": files.digests()})
 
 

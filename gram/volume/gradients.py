@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gram.pairs import compute_dtype, full_precision
-from gram.volume_basis import Basis, numbers_kept, pull_back
-from gram.volume_pairs import (
+from gram.volume.basis import Basis, numbers_kept, pull_back
+from gram.volume.checks import compute_dtype, full_precision
+from gram.volume.tiles import (
     ONCE,
     PairSettings,
     Tiles,

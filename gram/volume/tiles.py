@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram.pairs import compute_dtype
-from gram.volume_basis import Basis, basis_numbers, item_basis
+from gram.volume.basis import Basis, basis_numbers, item_basis
+from gram.volume.checks import compute_dtype
 
 MEMORY_MIB = 64.0
 """Memory of the tiles in MiB: large enough that matrix products run at full speed on a CPU."""

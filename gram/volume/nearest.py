@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram.pairs import compute_dtype, full_precision
-from gram.volume_pairs import (
+from gram.volume.checks import compute_dtype, full_precision
+from gram.volume.tiles import (
     PairSettings,
     basis_of,
     dot_products,
