@@ -57,8 +57,8 @@ def training_section(folder: Path, tell: Callable[[str], None]) -> str:
         "One step: gradient, average over processes, clipping, AdamW. *Utilisation* is what the "
         "model's matrix products need in a step (three forward passes of them, counted from the "
         "layers, what checkpoints compute again left out), as a share of what a product of two "
-        "square matrices reaches here in the same precision. Memory is what torch held at most, "
-        "weights, gradients and moments left out.",
+        "square matrices reaches here in the same precision, in turns with the steps. Memory is "
+        "what torch held at most, weights, gradients and moments left out.",
     ]
     blocks.append("\n".join([*_head(), *(_line(way) for way in _cpu_ways())]))
     tell(blocks[-1])
@@ -115,8 +115,12 @@ def _line(way: Way) -> str:
     """Measure one way; give its line of the table."""
     step = Step(way)
     turns = GPU_TURNS if way.device == "cuda" else TURNS
-    seconds = in_turns({"step": step}, turns=turns, device=way.device)["step"].wall_seconds
-    share = step.operations() / seconds / _fastest(way)
+    side = SIDE[way.device]
+    variants: dict[str, Measured] = {"step": step, "product": _product(way, side=side)}
+    medians = in_turns(variants, turns=turns, device=way.device)
+    seconds = medians["step"].wall_seconds
+    fastest = 2 * side**3 / medians["product"].wall_seconds
+    share = step.operations() / seconds / fastest
     memory = peak_mib(step, device=way.device)
     yes = {True: "yes", False: "no"}
     return (
@@ -126,13 +130,11 @@ def _line(way: Way) -> str:
     )
 
 
-def _fastest(way: Way) -> float:
-    """Give the operations a second of one large product of matrices."""
-    side = SIDE[way.device]
+def _product(way: Way, *, side: int) -> Measured:
+    """Give one product of square matrices, in the precision of a way."""
     dtype = torch.float32 if way.precision == "fp32" else torch.bfloat16
     one, other = (torch.randn(side, side, device=way.device, dtype=dtype) for _ in range(2))
-    medians = in_turns({"product": lambda: one @ other}, turns=5, device=way.device)
-    return 2 * side**3 / medians["product"].wall_seconds
+    return lambda: one @ other
 
 
 # --- two processes -----------------------------------------------------------------------------
