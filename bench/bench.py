@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.extraction import extraction_section, many_section
 from bench.loader import loader_section
+from bench.ranks import ranks_section
 from bench.shards import shards_section
 from bench.training import training_section
 from bench.volume import TURNS, volume_section
@@ -40,6 +41,7 @@ SECTIONS: dict[str, Callable[[Path, Tell], str]] = {
     "shards": lambda folder, _: shards_section(folder),
     "loader": lambda folder, _: loader_section(folder),
     "training": training_section,
+    "ranks": lambda folder, _: ranks_section(),
 }
 """What is measured, by name: the section's text, from a temporary folder."""
 

@@ -20,7 +20,6 @@ from gram.config import ExtractionConfig
 from gram.data.clip_statistics import is_black, loudness_dbfs, silent_share
 from gram.data.decode_command import (
     KEPT_TIMES_FILE,
-    SAMPLE_RATE_HZ,
     SOUND_FILE,
     TIMES_FILE,
     ClipSource,
@@ -30,6 +29,7 @@ from gram.data.decode_command import (
     reachable_bins,
 )
 from gram.data.ffmpeg import Finished, run
+from gram.data.sound import SAMPLE_RATE_HZ
 from gram.data.status import Status
 from gram.files import MIN_FREE_BYTES, DiskFullError, full_disk_explained
 

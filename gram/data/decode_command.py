@@ -13,9 +13,7 @@ import ffmpeg
 
 from gram.config import ExtractionConfig
 from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
-
-SAMPLE_RATE_HZ = 16_000
-"""Sample rate of the sound that is kept: what the audio encoders were trained on."""
+from gram.data.sound import SAMPLE_RATE_HZ
 
 TIMES_FILE, KEPT_TIMES_FILE, SOUND_FILE = "times.txt", "kept.txt", "sound.s16"
 """Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""

@@ -22,9 +22,7 @@ from torch.nn import functional
 from torchaudio.compliance import kaldi
 
 from gram.config import InputsConfig
-
-SAMPLE_RATE_HZ = 16_000
-"""Sample rate of the sound in the shards, and of the filter banks of all audio encoders in use."""
+from gram.data.sound import SAMPLE_RATE_HZ
 
 WINDOW_SAMPLES, SHIFT_SAMPLES = 400, 160
 """Kaldi's window and shift: 25 ms and 10 ms."""
