@@ -34,7 +34,7 @@ slurm: $(INSTALLED) ## test `snakemake --profile slurm` on a private Slurm of th
 
 # Passive: a thread that waits gives its core away, so that other work on the machine costs its share
 # alone; threads that spin made many short steps ten times slower there.
-bench: $(INSTALLED) ## measure volume, extraction, shards and loader, into docs/benchmarks.md
+bench: $(INSTALLED) ## measure volume, extraction, shards, loader and training, into docs/benchmarks.md
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m bench.bench
 
 precision: $(INSTALLED) ## train the demo in float32 and bfloat16, three seeds each, and compare (half an hour)

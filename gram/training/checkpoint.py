@@ -157,15 +157,14 @@ class PartialCheckpoints:
         unnamed = self.folder / f"{self._stem}.pt"
         with atomic_path(unnamed) as temporary:
             _save(copy, temporary)
-        digest = sha256_of(unnamed)[:DIGEST_LETTERS]
-        unnamed.rename(self.folder / f"{self._stem}.step{step:09d}.{digest}.pt")
+        name_by_content(unnamed, f"{self._stem}.step{step:09d}")
         for path in self._files()[KEPT:]:
             path.unlink()
 
     def _choose(self) -> Path | None:
         """Give the newest file that is whole and of these settings; remove those that are not."""
         for path in self._files():
-            if sha256_of(path)[:DIGEST_LETTERS] != path.suffixes[-2].removeprefix("."):
+            if not is_whole(path):
                 log.warning(
                     "%s is damaged (its content is not what its name says) and is removed; the one "
                     "before it is taken, or the training starts anew",
@@ -190,6 +189,20 @@ class PartialCheckpoints:
             restore_all(saved[own_rank()], state.device)
         else:
             seed_rank(state.seed, rank=own_rank(), step=len(state.rows))
+
+
+def name_by_content(path: Path, stem: str) -> Path:
+    """Rename a file so that its name tells a part of its SHA-256, behind a stem; give the name."""
+    return path.rename(path.with_name(f"{stem}.{_digest(path)}{path.suffix}"))
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether the content of a file that ``name_by_content`` named is what its name says."""
+    return path.suffixes[-2].removeprefix(".") == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    return sha256_of(path)[:DIGEST_LETTERS]
 
 
 def _save(copy: dict[str, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ from gram.evaluation.retrieval import rank_retrieval, summarize_places
 from gram.jobs import TrainSettings
 from gram.losses import stack_items
 from gram.model import GramModel
-from gram.training.checkpoint import HistoryRow
+from gram.training.checkpoint import HistoryRow, is_whole, name_by_content
 from gram.training.precision import Precision
 from gram.training.sharding import whole_weights
 from gram.types import Modality
@@ -103,7 +103,9 @@ class Choice:
         if self._settings.keep == "best" and self.best_step(rows) == step and not is_last:
             weights = whole_weights(model)
             if own_rank() == 0:
-                model.save(self.path_of(step), weights=weights)
+                unnamed = self._folder / f"{self._stem}.best.safetensors"
+                model.save(unnamed, weights=weights)
+                name_by_content(unnamed, f"{self._stem}.best{step:09d}")
 
     def best_step(self, rows: list[HistoryRow]) -> int:
         """Give the step whose weights are kept: that of the highest recall, or the last one."""
@@ -112,9 +114,23 @@ class Choice:
             return len(rows)
         return int(max(scored, key=lambda row: row[RECALL])["step"])
 
-    def path_of(self, step: int) -> Path:
-        """Give the file that holds a step's weights while the training goes on."""
-        return self._folder / f"{self._stem}.best{step:09d}.safetensors"
+    def weights_of(self, step: int) -> Path:
+        """Give the file that holds a step's weights while the training goes on.
+
+        Raises:
+            ValueError: If it is not there, or damaged.
+        """
+        path = next(iter(self._files_of(step)), None)
+        if path is None or not is_whole(path):
+            raise ValueError(
+                f"the weights of step {step}, the best by validation, are "
+                f"{f'damaged ({path})' if path else f'not in {self._folder}'}; remove "
+                f"{self._folder} and run again: the training begins anew"
+            )
+        return path
+
+    def _files_of(self, step: int) -> list[Path]:
+        return list(self._folder.glob(f"{self._stem}.best{step:09d}.*.safetensors"))
 
     def forget(self, rows: list[HistoryRow]) -> None:
         """Remove the weights that none of the last two partial checkpoints calls the best.
@@ -122,7 +138,7 @@ class Choice:
         Called when one has been made.
         """
         self._saved_best = [self._saved_best[-1], self.best_step(rows)]
-        kept = {self.path_of(step) for step in self._saved_best}
+        kept = {path for step in self._saved_best for path in self._files_of(step)}
         for path in self._folder.glob(f"{self._stem}.best*.safetensors"):
             if own_rank() == 0 and path not in kept:
                 path.unlink()

@@ -116,7 +116,7 @@ def write_outputs(training: Training, files: TrainingFiles) -> None:
         training.model.save(files.checkpoint, weights=weights)
         return
     with atomic_path(files.checkpoint) as temporary:
-        shutil.copyfile(training.choice.path_of(kept), temporary)
+        shutil.copyfile(training.choice.weights_of(kept), temporary)
 
 
 def tell_of_outputs(files: TrainingFiles, means: Means, tracker: Tracker) -> None:

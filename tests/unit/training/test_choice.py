@@ -128,7 +128,34 @@ def test_no_more_weights_lie_beside_a_training_than_are_needed(
     with pytest.raises(InterruptedError):
         run(settings, tracker=Killer(), checkpoint_steps=2)
     names = [path.name for path in (tmp_path / "run/partial").glob("*best*")]
-    assert sorted(names) == ["last.best000000004.safetensors", "last.best000000006.safetensors"]
+    assert [name.split(".")[1] for name in sorted(names)] == ["best000000004", "best000000006"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"are damaged \(.*/last.best0000"),
+        (lambda path: path.unlink(), r"are not in .*/run/partial; remove .*/run/partial and run"),
+    ],
+    ids=["damaged", "gone"],
+)
+def test_the_best_weights_are_not_kept_when_they_are_not_what_was_written(
+    run: Train,
+    make_settings: MakeSettings,
+    scripted: Callable[[Mapping[int, float]], dict[int, Any]],
+    tmp_path: Path,
+    spoil: Callable[[Path], object],
+    said: str,
+) -> None:
+    scripted({step: 50.0 - step for step in range(1, 10)})
+    settings = make_settings(steps=9, keep="best", validation={"held_out": 4, "every": 1})
+    with pytest.raises(InterruptedError):
+        run(settings, tracker=Killer(), checkpoint_steps=2)
+    (best,) = (tmp_path / "run/partial").glob("*best*")
+    spoil(best)
+    with pytest.raises(ValueError, match=said):
+        run(settings)
+    assert not (tmp_path / "run/last.safetensors").exists()
 
 
 # --- clips that are held out ------------------------------------------------------------------
