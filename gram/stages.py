@@ -84,6 +84,12 @@ _TRAINING = (
     "device.py",
     *_RANKING,
 )
+_TABLE = (
+    "evaluation/tables.py",
+    "evaluation/table_notes.py",
+    "evaluation/table_text.py",
+    "evaluation/references.py",
+)
 _RESULTS = ("evaluation/results.py",)
 _SCORING = (
     "evaluation/embeddings.py",
@@ -181,7 +187,7 @@ STAGES: dict[str, Stage] = {
             *_FITTING,
         ),
     ),
-    "make_table": Stage(2, ("evaluation/tables.py", *_RESULTS)),
+    "make_table": Stage(2, (*_TABLE, *_RESULTS)),
     "make_report": Stage(
         3,
         (
@@ -191,7 +197,7 @@ STAGES: dict[str, Stage] = {
             "evaluation/figures.py",
             "evaluation/origins.py",
             "evaluation/showcase.py",
-            "evaluation/tables.py",
+            *_TABLE,
             "evaluation/templates",
             "data/manifest.py",
             "data/tars.py",
