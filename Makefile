@@ -5,33 +5,40 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check slurm bench precision clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## make .venv with all packages, and nothing else
 
 demo: $(INSTALLED) ## run the whole workflow on generated clips, on a CPU, and show the recall table
 	@$(BIN)/python -m gram.demo
 
-test: check ## run every check and test, the demo included (minutes)
+test: check ## run every check and test, the demo and a private Slurm included (minutes)
 	$(BIN)/pytest -m demo
+	$(BIN)/pytest -m slurm
 
-check: $(INSTALLED) ## check format, types, layers and rules, and run all tests but the demo
+check: $(INSTALLED) ## check format, types, layers and rules, and run all tests but the demo's and Slurm's
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/mypy gram workflow/scripts
 	$(BIN)/lint-imports
 	$(BIN)/snakemake --lint
-	$(BIN)/pytest -m "not gpu and not demo" -n auto --maxprocesses 4 \
+	$(BIN)/pytest -m "not gpu and not demo and not slurm" -n auto --maxprocesses 4 \
 		--dist loadfile --no-loadscope-reorder
+
+slurm: $(INSTALLED) ## test `snakemake --profile slurm` on a private Slurm of this machine (minutes)
+	$(BIN)/pytest -m slurm -rs
 
 # Passive: a thread that waits gives its core away, so that other work on the machine costs its share
 # alone; threads that spin made many short steps ten times slower there.
 bench: $(INSTALLED) ## measure volume, extraction, shards and loader, into docs/benchmarks.md
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m bench.bench
+
+precision: $(INSTALLED) ## train the demo in float32 and bfloat16, three seeds each, and compare (half an hour)
+	$(BIN)/pytest -m slow tests/demo/test_precisions.py -s
 
 clean: ## remove results, logs and benchmarks; data and .venv stay
 	rm -rf results logs benchmarks .snakemake

@@ -35,6 +35,10 @@ rule report:
     localrule: True
 
 
+onstart:
+    refuse_second_start_of(workflow.dag.needrun_jobs())
+
+
 onsuccess:
     finish_workflow(is_good=True)
 

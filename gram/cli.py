@@ -3,6 +3,7 @@
 import typer
 
 from gram.commands.clips import clips
+from gram.commands.compare import compare
 from gram.commands.doctor import doctor
 from gram.commands.explain import explain
 from gram.commands.fetch import fetch
@@ -13,13 +14,13 @@ from gram.commands.table import table
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
 app.add_typer(shards_app, name="shards")
 app.add_typer(scores_app, name="scores")
-for command in (doctor, fetch, clips, table, explain):
+for command in (doctor, fetch, clips, compare, table, explain):
     app.command()(command)
 
 
 @app.callback()
 def gram() -> None:
-    """Align text, video, audio, subtitles and depth by volume, and search clips by it."""
+    """Align text, video, audio, subtitles and depth by volume, and compare clips by it."""
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from gram.config import Section, describe_problems
+from gram.lease import TakenError, account_of, held, living_holders
 from gram.tracking import ADDRESS_VARIABLE, JobIdentity, finish_invocation, tracked_job
 from gram.versions import commit, versions
 
@@ -37,7 +38,7 @@ Settings = TypeVar("Settings", bound=Section)
 
 @contextmanager
 def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
-    """Run the body of a script as a job: log file, typed settings, errors a user can read.
+    """Run the body of a script as a job: log file, lease, typed settings, errors one can read.
 
     The log begins with commit, settings and versions, and goes on below what earlier tries of the
     job left there. An error is written to the log with its traceback; the terminal gets one
@@ -55,7 +56,8 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
     log.info("commit %s, versions %s", commit(), versions("gram", "snakemake"))
     log.info("settings %s", text)
     try:
-        yield settings.model_validate_json(text)
+        with held(Path(snakemake.output[0])) if snakemake.output else nullcontext():
+            yield settings.model_validate_json(text)
     except (ValueError, OSError) as error:
         log.exception("the job failed")
         said = describe_problems(error) if isinstance(error, ValidationError) else error
@@ -97,6 +99,19 @@ def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
 def optional_path(files: Sequence[str]) -> Path | None:
     """Give the one file of an input that may be empty, or None."""
     return Path(files[0]) if files else None
+
+
+def refuse_second_start(outputs: Iterable[str]) -> None:
+    """See that no job of an earlier start of the workflow still makes an output of this one.
+
+    Args:
+        outputs: First output of each job that is going to run.
+
+    Raises:
+        TakenError: If one does.
+    """
+    if holders := living_holders(Path(output) for output in outputs):
+        raise TakenError(account_of(holders))
 
 
 def finish_workflow(*, is_good: bool) -> None:

@@ -18,7 +18,7 @@ from gram.jobs import job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
-from gram.workflow import INVOCATION_VARIABLE, finish_workflow
+from gram.workflow import INVOCATION_VARIABLE, finish_workflow, refuse_second_start
 
 try:
     CONFIG = Config.model_validate(config)
@@ -66,6 +66,14 @@ wildcard_constraints:
     table="|".join(CONFIG.tables) or "none",
 
 
+def refuse_second_start_of(jobs):
+    """End the workflow if a job of an earlier start still makes what one of these is to make."""
+    try:
+        refuse_second_start(str(job.output[0]) for job in jobs if job.output)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def settings(*sections):
     """Params function: the named sections that the wildcards choose, as one string."""
 
@@ -73,6 +81,11 @@ def settings(*sections):
         return job_settings(CONFIG, sections, dict(wildcards.items()))
 
     return sections_of_job
+
+
+def retries(count):
+    """Tries after the first; none inside a job, since the workflow that started it counts them."""
+    return count if workflow.is_main_process else 0
 
 
 def chunk_names(dataset):
@@ -89,6 +102,15 @@ def of_chunks(pattern):
     return files
 
 
+def end_workflow(message):
+    """End this start with a message, from an input function.
+
+    Of a WorkflowError there Snakemake takes that this file cannot be made; where it was made before
+    it would be kept as it is, without a word.
+    """
+    raise SystemExit(message)
+
+
 def annotation_files(wildcards):
     """Annotation files of a data set; one that is not there ends the workflow before any job."""
     dataset = CONFIG.datasets[wildcards.dataset]
@@ -97,7 +119,7 @@ def annotation_files(wildcards):
     found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
     for split, path in found:
         if path not in PLAN.annotations and not Path(path).is_file():
-            raise WorkflowError(
+            end_workflow(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
@@ -292,7 +314,7 @@ def weight_files(wildcards):
     files = {**weights.files, "vocabulary": weights.vocabulary}
     for setting, path in files.items():
         if not Path(path).is_file():
-            raise WorkflowError(
+            end_workflow(
                 f"weight file {path} is not there (weights.{name}.{setting}); put it there, or "
                 "change that setting (where each file is had: THIRD_PARTY.md)"
             )

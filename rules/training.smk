@@ -46,7 +46,7 @@ rule pretrain_model:
         "logs/pretrain_model/{run}.log",
     benchmark:
         "benchmarks/pretrain_model/{run}.tsv"
-    retries: 2
+    retries: retries(2)
     conda:
         "../envs/gram.yaml"
     threads: 16
@@ -57,10 +57,13 @@ rule pretrain_model:
         processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
+        spare_seconds=300,  # before a Slurm job's time limit, to save a state and be requeued
         micro_batch=0,  # clips whose graph is held at once; 0: all
         checkpoint_activations=0,  # 1: less memory, a third more time
         compile=0,  # 1: torch.compile
         shard_model=0,  # 1: the vision tower in shares, one a process
+        track_checkpoint=1,  # 0: MLflow gets settings and history alone
+        register_model=0,  # 1: the checkpoint in MLflow's model registry, too
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "pretrain"),
         version=stage_version("pretrain_model"),
@@ -84,7 +87,7 @@ rule finetune_model:
         "logs/finetune_model/{run}/{benchmark}.log",
     benchmark:
         "benchmarks/finetune_model/{run}/{benchmark}.tsv"
-    retries: 2
+    retries: retries(2)
     conda:
         "../envs/gram.yaml"
     threads: 16
@@ -95,10 +98,13 @@ rule finetune_model:
         processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
         checkpoint_steps=500,  # between two partial checkpoints
+        spare_seconds=300,  # before a Slurm job's time limit, to save a state and be requeued
         micro_batch=0,  # clips whose graph is held at once; 0: all
         checkpoint_activations=0,  # 1: less memory, a third more time
         compile=0,  # 1: torch.compile
         shard_model=0,  # 1: the vision tower in shares, one a process
+        track_checkpoint=1,  # 0: MLflow gets settings and history alone
+        register_model=0,  # 1: the checkpoint in MLflow's model registry, too
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "finetune"),
         version=stage_version("finetune_model"),

@@ -3,6 +3,7 @@
 from gram.config.data import ExtractionConfig
 from gram.config.run import RunConfig
 from gram.config.scores import parse_score
+from gram.config.training import TrainingConfig
 
 
 def check_halves(where: str, run: RunConfig, *, name: str, benchmark: str) -> None:
@@ -18,6 +19,26 @@ def check_halves(where: str, run: RunConfig, *, name: str, benchmark: str) -> No
                 f"{where} names run {name!r}, whose score {score!r} re-ranks and has fitted "
                 f"numbers, and benchmarks.{benchmark}.protocol has no fit_split; name one"
             )
+
+
+def check_training(where: str, training: TrainingConfig, run: RunConfig, *, name: str) -> None:
+    """Check that a run can be trained as these settings say.
+
+    Raises:
+        ValueError: If its loss needs modalities that are left out, or the score of the validation
+            clips one that it does not have.
+    """
+    if run.loss.kind == "area" and training.modality_dropout > 0:
+        raise ValueError(
+            f"runs.{name}.loss.kind area needs all modalities of each clip, and "
+            f"{where}.modality_dropout is {training.modality_dropout}; set it to 0, or change the "
+            "kind"
+        )
+    if training.validation is not None:
+        try:
+            parse_score(training.validation.score).modalities_of(run.model.modalities)
+        except ValueError as error:
+            raise ValueError(f"{where}.validation.score, of runs.{name}: {error}") from None
 
 
 def check_kept(name: str, run: RunConfig, extraction: ExtractionConfig) -> None:

@@ -252,11 +252,6 @@ class RunConfig(Section):
                 "loss.kind area needs two modalities beside text and inputs.missing drop; found "
                 f"{', '.join(modalities)} and {self.inputs.missing}; change these, or the kind"
             )
-        if loss.kind == "area" and self.pretrain.modality_dropout > 0:
-            raise ValueError(
-                "loss.kind area needs all modalities of each clip, and pretrain.modality_dropout "
-                f"is {self.pretrain.modality_dropout}; set it to 0, or change the kind"
-            )
         reads_them = loss.matching_weight > 0 and loss.matching_on == "video_audio"
         if reads_them and not {Modality.VIDEO, Modality.AUDIO} & set(modalities):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
 from gram.config.scores import PlainScoreName
@@ -123,6 +123,13 @@ class TrainingConfig(Section):
             "highest recall on the validation clips, of equal ones the first."
         ),
     )
+
+    @field_validator("frozen")
+    @classmethod
+    def _frozen_once(cls, frozen: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(frozen)) < len(frozen):
+            raise ValueError(f"frozen names an encoder twice: {', '.join(frozen)}; name it once")
+        return frozen
 
     @model_validator(mode="after")
     def _best_is_known(self) -> "TrainingConfig":

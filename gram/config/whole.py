@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gram.config.base import Name, Section, merged
 from gram.config.benchmark import BenchmarkConfig
-from gram.config.checks import check_halves, check_kept, check_start
+from gram.config.checks import check_halves, check_kept, check_start, check_training
 from gram.config.data import (
     Dataset,
     ExtractionConfig,
@@ -21,10 +21,10 @@ from gram.config.run import RunConfig
 from gram.config.scores import ScoreName, is_plain, parse_score
 from gram.config.training import TrainingConfig
 from gram.config.weights import WeightsConfig
-from gram.stages import STAGES
+from gram.stages import VERSIONS
 from gram.types import Modality
 
-_TARGETS = frozenset({"all", "fetch", "report", *STAGES})
+_TARGETS = frozenset({"all", "fetch", "report", *VERSIONS})
 """Names of rules, which a table's target cannot have."""
 
 
@@ -170,6 +170,18 @@ class Config(Section):
                     f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
                     "add it there"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_can_be_trained(self) -> "Config":
+        for name, run in self.runs.items():
+            if run.pretrain_dataset is not None:
+                check_training(f"runs.{name}.pretrain", run.pretrain, run, name=name)
+        for _, row in self._lines():
+            training = self.benchmarks[row.benchmark].finetune
+            if training is not None:
+                where = f"benchmarks.{row.benchmark}.finetune"
+                check_training(where, training, self.runs[row.run], name=row.run)
         return self
 
     @model_validator(mode="after")

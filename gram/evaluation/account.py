@@ -38,8 +38,8 @@ class Step:
     """How many clips of a split are left at one step of the way.
 
     Attributes:
-        name: ``listed``, ``found``, ``readable``, ``with audio`` and so on for each modality but
-            video, then ``used in`` evaluation, finetuning or pretraining.
+        name: ``listed``, ``found``, ``readable``, ``with video`` and so on for each modality, then
+            ``used in`` evaluation, finetuning or pretraining.
         clips: How many are left.
         lost: How many of those at the step that it follows from are not.
         because: Why, with counts: ``{"truncated (extract)": 7}``.
@@ -137,7 +137,7 @@ def _steps(rows: pd.DataFrame) -> Iterable[Step]:
     yield _step("found", before=rows, after=found, because=_states(rows[is_lost_n]))
     unusable = found[found["status"] != Status.OK]
     yield _step("readable", before=found, after=usable, because=_states(unusable))
-    for modality in ITEM_MODALITIES[1:]:
+    for modality in ITEM_MODALITIES:
         without = usable[~usable[f"has_{modality}"].astype(bool)]
         having = usable.drop(without.index)
         because = _causes(without, modality)
@@ -174,10 +174,11 @@ def _states(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _causes(rows: pd.DataFrame, modality: Modality) -> dict[str, int]:
-    """Count why usable clips lack a modality; sound has no causes but that there is none."""
+    """Count why usable clips lack a modality; frames and sound have no cause but the file's."""
     column = {Modality.SUBTITLE: "subtitle_reason", Modality.DEPTH: "depth_status"}.get(modality)
     if column is None:
-        return {"no sound": len(rows)} if len(rows) else {}
+        cause = "no frames" if modality is Modality.VIDEO else "no sound"
+        return {cause: len(rows)} if len(rows) else {}
     return _counted(rows[column].fillna("not asked for"))
 
 

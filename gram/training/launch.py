@@ -24,11 +24,15 @@ from gram.training.loop import train
 from gram.training.means import Means
 from gram.training.preparation import TrainingFiles
 from gram.training.stopping import HEARD, STOPPED_EXIT_CODE
+from gram.training.time_limit import again_before_time_limit
 
 log = logging.getLogger(__name__)
 
 WORKER = "gram.training.worker"
 """Module that each process runs."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What tells a process its number of threads; Snakemake sets each to that of the rule."""
 
 PORTS = range(20_000, 40_000)
 """Where processes on several nodes meet; the number of the Slurm job chooses."""
@@ -47,12 +51,14 @@ class Processes:
         gpus: GPUs of all of them: as many as processes, or 0, and they compute on the CPU.
         nodes: Nodes that they are spread over evenly.
         threads: Threads of one of them.
+        cpus: CPUs of one node, which its processes share.
     """
 
     count: int
     gpus: int
     nodes: int
     threads: int
+    cpus: int
 
     def __post_init__(self) -> None:
         """Check that they can be spread."""
@@ -68,13 +74,30 @@ class Processes:
         """Take them from a rule: one a GPU, or ``processes`` where it has no GPU.
 
         Args:
-            resources: ``gpu``, of all nodes together; ``processes``; ``nodes``, 1 where absent.
+            resources: ``gpu``, of all nodes together; ``processes``; ``nodes``, 1 where absent;
+                ``mpi``, for several nodes, with which Slurm's plugin leaves srun to the rule.
             threads: Threads of the rule on one node, which its processes share.
+
+        Raises:
+            ValueError: If the processes cannot be spread, or srun cannot reach the nodes.
         """
         gpus, nodes = int(resources["gpu"]), int(resources.get("nodes", 1))
         count = gpus or int(resources["processes"])
         on_a_node = max(1, count // max(1, nodes))
-        return cls(count=count, gpus=gpus, nodes=nodes, threads=max(1, threads // on_a_node))
+        spread = cls(
+            count=count,
+            gpus=gpus,
+            nodes=nodes,
+            threads=max(1, threads // on_a_node),
+            cpus=threads,
+        )
+        if nodes > 1 and resources.get("mpi") != "srun":
+            raise ValueError(
+                f"a training on {nodes} nodes starts one launcher on each by srun, and this job "
+                f"reaches one of them alone; set `mpi: srun`, `tasks: {nodes}` and "
+                "`tasks_per_gpu: 0` beside `nodes` in the profile's set-resources"
+            )
+        return spread
 
 
 def run_training(
@@ -91,7 +114,8 @@ def run_training(
     Args:
         settings: All that decides the outcome.
         files: What is read and written.
-        resources: Of the rule: those of ``Means.of_rule`` and ``Processes.of_rule``.
+        resources: Of the rule: those of ``Means.of_rule`` and ``Processes.of_rule``, and
+            ``spare_seconds``, see ``again_before_time_limit``.
         threads: Threads of the rule.
         log_file: Takes what the processes of several write, after what is there.
         tracker: Takes losses, rates and throughput.
@@ -101,20 +125,21 @@ def run_training(
         DeadProcessError: If one of several processes died; the others have been ended then.
     """
     processes = Processes.of_rule(resources, threads=threads)
-    if processes.count == 1:
-        device = choose_device(processes.gpus)
-        means = Means.of_rule(resources, device=device, threads=processes.threads)
-        train(settings, files, means, tracker=tracker)
-        return
-    folder = files.checkpoint.parent / "partial"
-    ended = folder / "ended.json"
-    ended.unlink(missing_ok=True)
-    job = folder / "job.json"
-    write_job(job, settings, files, resources, processes=processes, tracker=tracker)
-    log.info("%d processes on %d nodes", processes.count, processes.nodes)
-    code = _wait_for(command(processes, job), processes, log_file=log_file)
-    if code != 0:
-        _say_why(ended, code=code, log_file=log_file)
+    with again_before_time_limit(spare_seconds=int(resources["spare_seconds"])):
+        if processes.count == 1:
+            device = choose_device(processes.gpus)
+            means = Means.of_rule(resources, device=device, threads=processes.threads)
+            train(settings, files, means, tracker=tracker)
+            return
+        job = files.checkpoint.parent / "partial" / "job.json"
+        ended, stop = job.with_name("ended.json"), job.with_name("stop")
+        for note in (ended, stop):
+            note.unlink(missing_ok=True)
+        write_job(job, settings, files, resources, processes=processes, tracker=tracker)
+        log.info("%d processes on %d nodes", processes.count, processes.nodes)
+        code = _wait_for(command(processes, job), processes, stop=stop, log_file=log_file)
+        if code != 0:
+            _say_why(ended, code=code, log_file=log_file)
 
 
 def command(
@@ -150,7 +175,7 @@ def command(
         f"--nodes={nodes}",
         f"--ntasks={nodes}",
         "--ntasks-per-node=1",
-        f"--cpus-per-task={processes.threads * processes.count // nodes}",
+        f"--cpus-per-task={processes.cpus}",
         *([f"--gres=gpu:{processes.gpus // nodes}"] if processes.gpus else []),
         "--kill-on-bad-exit=1",
     ]
@@ -158,7 +183,7 @@ def command(
         f"--nnodes={nodes}",
         "--rdzv-backend=c10d",
         f"--rdzv-id={number}",
-        f"--rdzv-endpoint={environment.get('SLURMD_NODENAME', os.uname().nodename)}:{port}",
+        f"--rdzv-endpoint={os.uname().nodename}:{port}",
     ]
     return [*srun, *torchrun, *meeting, on_a_node, *worker]
 
@@ -184,13 +209,18 @@ def write_job(
         "has_gpus": processes.gpus > 0,
         "tracking": tracker.address_of_run(),
         "launcher": os.getpid() if processes.nodes == 1 else None,
+        "stop": str(path.absolute().with_name("stop")),
     }
     write_text(path, json.dumps(described))
 
 
-def _wait_for(arguments: list[str], processes: Processes, *, log_file: Path) -> int:
-    """Start the processes, hand on signals that end a training, and wait for their end."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(processes.threads)}
+def _wait_for(arguments: list[str], processes: Processes, *, stop: Path, log_file: Path) -> int:
+    """Start the processes, tell them of signals that end a training, and wait for their end.
+
+    They are told by the file ``stop``: srun and torch's launcher would pass a signal on, and kill
+    them before a large state is written.
+    """
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(processes.threads))}
     if processes.nodes == 1 and sys.platform == "linux":
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")  # whatever the host's name is
     with log_file.open("ab") as output:
@@ -199,7 +229,7 @@ def _wait_for(arguments: list[str], processes: Processes, *, log_file: Path) -> 
         )
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        started.send_signal(signal.SIGTERM)  # the launcher hands no other on
+        stop.touch()
 
     before = {number: signal.signal(number, hand_on) for number in HEARD}
     try:

@@ -22,8 +22,8 @@ from gram.training.means import Means
 from gram.training.preparation import TrainingFiles
 from gram.training.stopping import StoppedTraining
 
-LAUNCHER_SECONDS = 1.0
-"""Seconds between two looks at whether the launcher is there."""
+LOOK_SECONDS = 1.0
+"""Seconds between two looks at whether this process is to end."""
 
 
 def main(path: Path) -> None:
@@ -37,8 +37,8 @@ def main(path: Path) -> None:
     )
     if rank == 0:
         logging.getLogger("gram").setLevel(logging.INFO)
-    if job["launcher"] is not None:
-        threading.Thread(target=_end_with, args=(job["launcher"],), daemon=True).start()
+    told = (Path(job["stop"]), job["launcher"])
+    threading.Thread(target=_end_when_told, args=told, daemon=True).start()
     try:
         with process_group(has_gpu=job["has_gpus"]) as device:
             _train(job, device)
@@ -92,15 +92,19 @@ def _note(job: Path, message: str, *, is_stopped: bool) -> None:
         pass
 
 
-def _end_with(launcher: int) -> None:
-    """Ask this process to end after its step when the process that started all is gone."""
-    while True:
-        try:
-            os.kill(launcher, 0)
-        except ProcessLookupError:
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
-        time.sleep(LAUNCHER_SECONDS)
+def _end_when_told(stop: Path, launcher: int | None) -> None:
+    """Ask this process to end after its step when a file is there, or who started all is gone."""
+    while not stop.exists() and (launcher is None or _is_alive(launcher)):
+        time.sleep(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -231,6 +231,7 @@ from gram.workflow import job
 folder = Path(sys.argv[1])
 given = SimpleNamespace(
     log=[str(folder / "job.log")],
+    output=[str(folder / "clips.parquet")],
     params=SimpleNamespace(settings="{}", version=1),
     wildcards={},
     rule="make_clips",

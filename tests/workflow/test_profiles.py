@@ -14,6 +14,10 @@ RULES = {
     for path in (ROOT / "rules").glob("*.smk")
     for name in re.findall(r"^(?:rule|checkpoint) (\w+):", path.read_text(encoding="utf-8"), re.M)
 }
+LOCAL = {"all", "report", "fetch", "retry_fetch", "make_table", "make_report"}
+SLURM_RESOURCES = {"nodes", "tasks", "mpi", "tasks_per_gpu", "slurm_partition", "slurm_extra"}
+"""What Slurm's plugin reads of a job, beside what the rules have."""
+
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 
 
@@ -25,7 +29,7 @@ def profile(name: str) -> dict[str, Any]:
 
 
 def test_the_profiles_are_these() -> None:
-    assert PROFILES == ["default", "demo", "slurm"]
+    assert PROFILES == ["default", "demo", "slurm", "slurm_demo"]
 
 
 def test_the_rules_were_found() -> None:
@@ -49,7 +53,7 @@ def test_a_script_s_file_time_is_the_only_trigger_left_out() -> None:
     assert every - set(profile("default")["rerun-triggers"]) == {"code"}
 
 
-@pytest.mark.parametrize("name", ["demo", "slurm"])
+@pytest.mark.parametrize("name", ["demo", "slurm", "slurm_demo"])
 def test_no_other_profile_changes_the_triggers(name: str) -> None:
     assert "rerun-triggers" not in profile(name)
 
@@ -67,8 +71,23 @@ def test_slurm_starts_cut_off_jobs_again() -> None:
     assert profile("slurm")["rerun-incomplete"] is True
 
 
-def test_every_job_on_slurm_has_memory_for_torch() -> None:
-    assert profile("slurm")["default-resources"]["mem_mb"] >= 1000
+@pytest.mark.parametrize("rule", sorted(RULES - LOCAL))
+def test_every_job_on_slurm_has_memory_for_torch_and_more_with_each_try(rule: str) -> None:
+    memory = re.fullmatch(r"(\d+) \* attempt", profile("slurm")["set-resources"][rule]["mem_mb"])
+    assert memory is not None
+    assert int(memory[1]) >= 1000
+
+
+@pytest.mark.parametrize("name", ["slurm", "slurm_demo"])
+def test_a_profile_for_slurm_names_only_resources_that_something_reads(name: str) -> None:
+    named = {key for of_rule in profile(name)["set-resources"].values() for key in of_rule}
+    of_rules = {
+        key
+        for path in (ROOT / "rules").glob("*.smk")
+        for block in re.findall(r"resources:\n((?: {8}.*\n)+)", path.read_text(encoding="utf-8"))
+        for key in re.findall(r"^ {8}(\w+)=", block, re.M)
+    }
+    assert named - of_rules - SLURM_RESOURCES == set()
 
 
 @pytest.mark.parametrize(

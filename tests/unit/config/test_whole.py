@@ -51,6 +51,22 @@ def test_the_example_of_variants_names_a_run_for_each() -> None:
     }
 
 
+def test_the_example_of_sounds_and_pictures_asks_each_data_set_for_what_it_has() -> None:
+    example = read("examples/sounds_and_pictures.yaml")
+    whole = Config.model_validate(merged(read("config.yaml"), example))
+    asked = {
+        (whole.benchmarks[row.benchmark].dataset, *whole.runs[row.run].model.modalities)
+        for name in whole.targets
+        for row in whole.tables[name].rows
+    }
+    assert asked == {
+        ("clotho", "audio"),
+        ("audiocaps", "audio"),
+        ("flickr30k", "video"),
+        ("mscoco", "video"),
+    }
+
+
 def test_the_readme_shows_the_example_of_own_clips() -> None:
     example = (ROOT / "config/examples/own_clips.yaml").read_text(encoding="utf-8")
     assert f"```yaml\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")

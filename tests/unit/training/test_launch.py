@@ -30,10 +30,13 @@ RESOURCES = {
     "processes": 2,
     "cache_mib": 0,
     "checkpoint_steps": 1,
+    "spare_seconds": 300,
     "micro_batch": 0,
     "checkpoint_activations": 0,
     "compile": 0,
     "shard_model": 0,
+    "track_checkpoint": 0,
+    "register_model": 0,
 }
 STEPS = 20
 LIMIT_SECONDS = 120
@@ -47,11 +50,11 @@ def spread(resources: dict[str, Any], *, threads: int = 8) -> Processes:
 
 
 def test_there_is_one_process_a_gpu() -> None:
-    assert spread({"gpu": 4}) == Processes(count=4, gpus=4, nodes=1, threads=2)
+    assert spread({"gpu": 4}) == Processes(count=4, gpus=4, nodes=1, threads=2, cpus=8)
 
 
 def test_without_a_gpu_the_rule_says_how_many() -> None:
-    assert spread({"processes": 2}) == Processes(count=2, gpus=0, nodes=1, threads=4)
+    assert spread({"processes": 2}) == Processes(count=2, gpus=0, nodes=1, threads=4, cpus=8)
 
 
 def test_a_process_has_one_thread_at_least() -> None:
@@ -79,10 +82,8 @@ def test_on_one_node_torchrun_starts_all() -> None:
 
 
 def test_on_several_nodes_srun_starts_a_launcher_on_each() -> None:
-    environment = {"SLURM_JOB_ID": "1234567", "SLURMD_NODENAME": "node7"}
-    arguments = command(
-        spread({"gpu": 8, "nodes": 2}, threads=16), Path("/job.json"), environment=environment
-    )
+    processes = spread({"gpu": 8, "nodes": 2, "mpi": "srun"}, threads=16)
+    arguments = command(processes, Path("/job.json"), environment={"SLURM_JOB_ID": "1234567"})
     assert arguments[:7] == [
         "srun",
         "--nodes=2",
@@ -96,14 +97,20 @@ def test_on_several_nodes_srun_starts_a_launcher_on_each() -> None:
         "--nnodes=2",
         "--rdzv-backend=c10d",
         "--rdzv-id=1234567",
-        "--rdzv-endpoint=node7:34567",
+        f"--rdzv-endpoint={os.uname().nodename}:34567",
         "--nproc-per-node=4",
     ]
 
 
 def test_several_nodes_need_a_slurm_job() -> None:
+    processes = spread({"gpu": 2, "nodes": 2, "mpi": "srun"})
     with pytest.raises(ValueError, match="a training on 2 nodes needs a Slurm job, and SLURM_JOB"):
-        command(spread({"gpu": 2, "nodes": 2}), Path("job.json"), environment={})
+        command(processes, Path("job.json"), environment={})
+
+
+def test_several_nodes_need_a_rule_that_calls_srun_itself() -> None:
+    with pytest.raises(ValueError, match="set `mpi: srun`, `tasks: 2` and `tasks_per_gpu: 0`"):
+        spread({"gpu": 2, "nodes": 2})
 
 
 # --- what they come to ------------------------------------------------------------------------
