@@ -37,7 +37,8 @@ def ranks_section(texts: int = TEXTS) -> str:
         "",
         f"{texts:,} texts and {CLIPS:,} clips of {COUNT} vectors, width {WIDTH}, float32, ranked "
         "by volume from text to clip: the place of every text's clip, ties counted, by the code "
-        "that a run is scored with. The *products* are the bare matrix products of texts and vectors, "
+        "that a run is scored with. The *products* are the bare matrix products of "
+        "texts and vectors, "
         f"measured for one text of {SHARE} and multiplied. Memory is the largest of the process, "
         f"{found['data_mib']:.0f} MiB of vectors and the libraries among it.",
         "",
