@@ -1,4 +1,4 @@
-"""`make bench`: volume, extraction, shards, loader and training on this machine, into a page.
+"""`make bench`: what takes time or memory is measured on this machine, into a page.
 
 Each section says on what it was measured, so that one can be measured anew without the others.
 """
@@ -17,6 +17,7 @@ from rich.console import Console
 from bench.extraction import extraction_section, many_section
 from bench.loader import loader_section
 from bench.ranks import ranks_section
+from bench.rerank import rerank_section
 from bench.shards import shards_section
 from bench.training import training_section
 from bench.volume import TURNS, volume_section
@@ -42,6 +43,7 @@ SECTIONS: dict[str, Callable[[Path, Tell], str]] = {
     "loader": lambda folder, _: loader_section(folder),
     "training": training_section,
     "ranks": lambda folder, _: ranks_section(),
+    "rerank": lambda _, __: rerank_section(),
 }
 """What is measured, by name: the section's text, from a temporary folder."""
 

@@ -5,14 +5,16 @@ import typer
 from gram.commands.clips import clips
 from gram.commands.compare import compare
 from gram.commands.doctor import doctor
+from gram.commands.explain import explain
 from gram.commands.fetch import fetch
 from gram.commands.scores import app as scores_app
 from gram.commands.shards import app as shards_app
+from gram.commands.table import table
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_show_locals=False)
 app.add_typer(shards_app, name="shards")
 app.add_typer(scores_app, name="scores")
-for command in (doctor, fetch, clips, compare):
+for command in (doctor, fetch, clips, compare, table, explain):
     app.command()(command)
 
 

@@ -201,6 +201,11 @@ class GramModel(nn.Module):
         )
         return logits
 
+    def match_one(self, texts: Tokens, condition_1qd: Tensor, *, mask_1q: Tensor) -> Tensor:
+        """Score several texts with one item, as ``match`` does: logits, shape (B, 2)."""
+        logits: Tensor = self.match_head(self.text.match_one(texts, condition_1qd, mask_1q=mask_1q))
+        return logits
+
     def checkpoint_activations(self) -> None:
         """Compute the encoders' layers again in the backward pass: less memory, more time."""
         for encoder in (self.text, self.vision, self.audio):

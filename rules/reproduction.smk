@@ -5,6 +5,7 @@ rule make_table:
     """Make one table as CSV, Markdown and LaTeX."""
     input:
         scores=table_scores,
+        references="config/paper_scores.csv",
         made=clips_made,
     output:
         csv=report(

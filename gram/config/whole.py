@@ -35,6 +35,9 @@ class TableRow(Section):
     benchmark: Name
     score: ScoreName = "volume"
     label: str | None = Field(None, description="Text of the line; none: made of the names.")
+    reference: Name | None = Field(
+        None, description="Published numbers beside it: a name in config/paper_scores.csv."
+    )
 
 
 class TableConfig(Section):

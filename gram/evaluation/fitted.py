@@ -123,8 +123,10 @@ def directions(
         chunk_scores: Scores of the bank that are held at once.
 
     Raises:
-        ValueError: If the score needs a modality that is not there.
+        ValueError: If the score needs a modality that is not there, or a vector that it takes
+            holds a value that is not finite.
     """
+    _check_finite(ranked.of_modalities(score.spec.modalities_of(ranked.modalities)))
     prepared = score.prepare(ranked)
     asked_n = torch.isin(prepared.clip_group_n, prepared.text_group_q).nonzero().flatten()
     away_n, away_q = _offsets(score, prepared, chunk_scores=chunk_scores)
@@ -142,6 +144,17 @@ def directions(
         Direction(of_clips, clips[asked_n], texts, score.near_is),
         asked_n,
     )
+
+
+def _check_finite(ranked: RankedSet) -> None:
+    """Check what is there: an eigenvalue of what is not finite is never found."""
+    bad_q = ~ranked.text_qd.isfinite().all(dim=1)
+    bad_nk = ~ranked.vectors_nkd.isfinite().all(dim=2) & ranked.present_nk
+    if bool(bad_q.any()) or bool(bad_nk.any()):
+        raise ValueError(
+            f"{int(bad_q.sum())} of {len(bad_q)} texts and {int(bad_nk.sum())} vectors of clips "
+            "are not finite and cannot be ranked; look at the embeddings"
+        )
 
 
 def _lowered(scores_qc: Tensor, away_c: Tensor | None) -> Tensor:

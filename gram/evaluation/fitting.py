@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -80,11 +81,16 @@ def _trusts(judges: Sequence[RankedSet]) -> tuple[float, ...]:
     """Choose the trusts, one modality after the other, twice; all begin at 1."""
     tables = [_TrustTable(judge) for judge in judges]
     count = len(judges[0].modalities)
+
+    @cache
+    def quality_of(lambdas: tuple[float, ...]) -> float:
+        return sum(table.quality(lambdas) for table in tables)
+
     lambdas = (1.0,) * count
     for column in (*range(count), *range(count)):
         tried = [(*lambdas[:column], one, *lambdas[column + 1 :]) for one in TRUSTS]
         allowed = [one for one in tried if not all(map(math.isinf, one))]
-        lambdas = best(allowed, lambda one: sum(table.quality(one) for table in tables))
+        lambdas = best(allowed, quality_of)
     return lambdas
 
 

@@ -1,6 +1,6 @@
 """Has the matching head read the best pairs of every re-ranked score of a run on a benchmark.
 
-Shape letters of this file: P pairs, q condition tokens of a modality, Q of all, D width.
+Shape letters of this file: P pairs, Q condition tokens of an item, D width.
 """
 
 import logging
@@ -105,12 +105,13 @@ class Condition:
                 "embedding.condition to float16 and embed the benchmark again"
             )
 
-    def of(self, items_p: Tensor) -> tuple[Tensor, Tensor]:
-        """Give tokens, float32, shape (P, Q, D), and which count, bool, shape (P, Q)."""
-        parts = [self._reader.rows(name, self._rows[items_p]) for name in self._modalities]
+    def of(self, item: int) -> tuple[Tensor, Tensor]:
+        """Give tokens, float32, shape (1, Q, D), and which count, bool, shape (1, Q)."""
+        row_1 = torch.tensor([item])
+        parts = [self._reader.rows(name, self._rows[row_1]) for name in self._modalities]
         masks = [
-            self._present_n[name][items_p].unsqueeze(1).expand(part_pqd.shape[:2])
-            for name, part_pqd in zip(self._modalities, parts, strict=True)
+            self._present_n[name][row_1].unsqueeze(1).expand(part_1qd.shape[:2])
+            for name, part_1qd in zip(self._modalities, parts, strict=True)
         ]
         return torch.cat(parts, dim=1), torch.cat(masks, dim=1)
 
@@ -128,10 +129,13 @@ def _best_pairs(
 def _read(
     best: Sequence[tuple[Tensor, Tensor, Tensor]], match: Match, *, pairs_at_once: int
 ) -> list[Matches]:
-    """Read all pairs, each once, item after item, and give each score its own."""
+    """Read all pairs, each once, and those of one item together; give each score its own."""
     pairs = [_pairs(*one) for one in best]
     unique_p2, number_p = torch.unique(torch.cat(pairs), dim=0, return_inverse=True)
-    parts = list(unique_p2.flip(1).chunk(max(1, -(-len(unique_p2) // pairs_at_once))))
+    _, counts = torch.unique_consecutive(unique_p2[:, 0], return_counts=True)
+    ends = counts.cumsum(0).tolist()
+    of_items = [unique_p2[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    parts = [part.flip(1) for one in of_items for part in _some_at_once(one, pairs_at_once)]
     label = f"reading {len(unique_p2)} pairs"
     tracked = track(parts, total=len(parts), label=label, unit="batches")
     read_p = torch.cat([read_pairs(part, match, pairs_at_once=pairs_at_once) for part in tracked])
@@ -149,6 +153,10 @@ def _read(
             )
         )
     return found
+
+
+def _some_at_once(pairs_p2: Tensor, size: int) -> list[Tensor]:
+    return [pairs_p2[start : start + size] for start in range(0, len(pairs_p2), size)]
 
 
 def _pairs(items_nk: Tensor, texts_mk: Tensor, asked_m: Tensor) -> Tensor:
@@ -170,17 +178,15 @@ def _caption_tokens(model: GramModel, chosen: Chosen, *, max_tokens: int) -> Tok
 def _reader(
     model: GramModel, tokens: Tokens, condition: Condition, *, device: torch.device
 ) -> Match:
-    """Give a function that reads pairs by their rows."""
+    """Give a function that reads pairs of one item by their rows."""
 
     @torch.inference_mode()
     def match(texts_p: Tensor, items_p: Tensor) -> Tensor:
-        condition_pqd, mask_pq = condition.of(items_p)
+        condition_1qd, mask_1q = condition.of(int(items_p[0]))
         texts = Tokens(
             ids_bl=tokens.ids_bl[texts_p].to(device), mask_bl=tokens.mask_bl[texts_p].to(device)
         )
-        logits_p2 = model.match(
-            texts, condition_pqd.to(device), condition_mask_bq=mask_pq.to(device)
-        )
+        logits_p2 = model.match_one(texts, condition_1qd.to(device), mask_1q=mask_1q.to(device))
         return match_probability(logits_p2).cpu()
 
     return match

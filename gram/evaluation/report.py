@@ -1,6 +1,7 @@
 """The report: one HTML page that opens offline, with tables, figures, queries and origins."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -25,18 +26,20 @@ from gram.evaluation.origins import DatasetFacts, describe_dataset
 from gram.evaluation.protocol import choose
 from gram.evaluation.results import BenchmarkScores
 from gram.evaluation.showcase import pair_volumes, show_queries
-from gram.evaluation.tables import (
-    DIRECTIONS,
-    NAMES,
+from gram.evaluation.table_notes import (
     chance_percent,
     index_results,
     table_notes,
     table_warnings,
 )
+from gram.evaluation.tables import DIRECTIONS, NAMES
 from gram.files import write_text
 from gram.jobs import ReportSettings
 
 log = logging.getLogger(__name__)
+
+RECALL = re.compile(rf"({'|'.join(DIRECTIONS)})_R@\d+")
+"""A column of a table that holds recalls."""
 
 Results = Mapping[tuple[str, str], BenchmarkScores]
 """Scores of each (run, benchmark)."""
@@ -196,7 +199,7 @@ def _headline(row: TableRow, *, results: Results) -> list[tuple[str, str, str]]:
 def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable:
     """Read the table as it was made; mark the best recalls among lines of one gallery."""
     table = pd.read_csv(csv, dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
-    recalls = [name for name in table.columns if name.startswith(tuple(DIRECTIONS))]
+    recalls = [name for name in table.columns if RECALL.fullmatch(name)]
     shown = table[recalls].round(1)
     galleries = table.groupby(["benchmark", "gallery"])
     is_best = shown.eq(shown.groupby([table["benchmark"], table["gallery"]]).transform("max"))

@@ -95,7 +95,7 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
         "a line of a benchmark that differs in its protocol alone",
         {
             "benchmarks": {"own_all": {"dataset": "own", "protocol": {"captions": "all"}}},
-            "tables": {"demo": {"rows": [*ROWS, {"run": "cosine", "benchmark": "own_all"}]}},
+            "tables": {"demo": {"rows": [*ROWS, {**ROWS[0], "benchmark": "own_all"}]}},
         },
         {"score_retrieval": 1, **TABLES},
     ),
@@ -115,7 +115,7 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "a line that the report shows in detail and no table has",
         {"report": {"showcase": {"run": "volume", "benchmark": "own"}}},
-        {"embed_benchmark": 1, "score_retrieval": 1, "make_report": 1},
+        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, "make_report": 1},
     ),
     (
         "a run added to the table",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gram.evaluation.references import read_references
 from gram.evaluation.tables import make_table
 from gram.jobs import TableSettings
 from gram.workflow import job, tracked
@@ -14,8 +15,7 @@ with job(snakemake, TableSettings) as settings, tracked(snakemake) as tracker:
     make_table(
         settings.table,
         scores=[Path(path) for path in snakemake.input.scores],
+        references=read_references(Path(snakemake.input.references)),
         csv=Path(snakemake.output.csv),
-        markdown=Path(snakemake.output.markdown),
-        latex=Path(snakemake.output.latex),
         tracker=tracker,
     )

@@ -44,14 +44,14 @@ def around(values: dict[str, float]) -> dict[str, tuple[float, float]]:
 def write_scores_of(tmp_path: Path) -> Callable[..., Path]:
     """Give a function that writes the scores file of a run: recalls are all the same number."""
 
-    def write(run: str, *, recall: float = 25.0, **changes: object) -> Path:
+    def write(run: str, *, recall: float = 25.0, candidates: int = 12, **changes: object) -> Path:
         values = {"R@1": recall, "R@10": 2 * recall, "median_rank": 3.0, "mean_rank": 4.5}
         result = ScoreResult(
             near_is="small",
-            gallery=12,
+            gallery=candidates,
             text_to_item=values,
             item_to_text=values,
-            ties_won={"text_to_item": {"R@1": recall}, "item_to_text": {"R@1": recall}},
+            ties_won=dict.fromkeys(("text_to_item", "item_to_text"), values),
             intervals={name: around(values) for name in ("text_to_item", "item_to_text")},
         )
         facts: dict[str, object] = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from gram.config import (
     EmbeddingConfig,
@@ -29,7 +30,7 @@ from gram.evaluation.scores import near_is, pairwise_score
 from gram.evaluation.scoring import score_set
 from gram.jobs import EmbedSettings, MatchSettings, RerankConfig, SplitConfig
 from gram.model import GramModel
-from gram.types import Modality
+from gram.types import Modality, Tokens
 
 TVA = (Modality.VIDEO, Modality.AUDIO)
 SPLIT = "train"
@@ -201,13 +202,13 @@ def test_pairs_at_once_change_nothing(bench: Bench) -> None:
 def test_a_pair_that_two_scores_find_is_read_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted, match = [0], GramModel.match
+    counted, match = [0], GramModel.match_one
 
-    def counting(self: GramModel, texts: object, *given: object, **named: object) -> object:
-        counted[0] += len(given[0])  # type: ignore[arg-type]
-        return match(self, texts, *given, **named)  # type: ignore[arg-type]
+    def counting(self: GramModel, texts: Tokens, *given: Tensor, **named: Tensor) -> Tensor:
+        counted[0] += len(texts.ids_bl)
+        return match(self, texts, *given, **named)
 
-    monkeypatch.setattr(GramModel, "match", counting)
+    monkeypatch.setattr(GramModel, "match_one", counting)
     bench.read("volume+rerank", "cosine_mean+rerank", keep=CLIPS)
     assert counted[0] == CLIPS * CLIPS
 

@@ -116,8 +116,7 @@ class Inputs:
     def tabulate(self, name: str, table: TableConfig, *, scores: list[Path]) -> Path:
         """Make a table and give its CSV file."""
         csv = self._path("tables", f"{name}.csv")
-        markdown, latex = csv.with_suffix(".md"), csv.with_suffix(".tex")
-        make_table(table, scores=scores, csv=csv, markdown=markdown, latex=latex, tracker=Silence())
+        make_table(table, scores=scores, references={}, csv=csv, tracker=Silence())
         return csv
 
     def report(

@@ -5,15 +5,11 @@ from pathlib import Path
 import pytest
 
 from gram.config import TableConfig, TableRow
+from gram.evaluation.references import Published, References
 from gram.evaluation.results import ScoreResult
-from gram.evaluation.tables import (
-    escape_latex,
-    escape_markdown,
-    index_results,
-    make_table,
-    table_notes,
-    table_warnings,
-)
+from gram.evaluation.table_notes import index_results, table_notes, table_warnings
+from gram.evaluation.table_text import escape_latex, escape_markdown
+from gram.evaluation.tables import BESIDE, make_table
 from gram.tracking import Silence
 from gram.types import Modality
 from tests.unit.evaluation.conftest import around
@@ -43,14 +39,15 @@ def _table(*runs: str, label: str | None = None, note: str = "") -> TableConfig:
     return TableConfig(title="Toys & more", rows=rows, note=note)
 
 
-def _make(folder: Path, table: TableConfig, *scores: Path) -> dict[str, str]:
+def _make(
+    folder: Path, table: TableConfig, *scores: Path, references: References | None = None
+) -> dict[str, str]:
     paths = {kind: folder / f"demo.{kind}" for kind in ("csv", "md", "tex")}
     make_table(
         table,
         scores=scores,
+        references=references or {},
         csv=paths["csv"],
-        markdown=paths["md"],
-        latex=paths["tex"],
         tracker=Silence(),
     )
     return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
@@ -74,7 +71,8 @@ def _cells(line: str) -> list[str]:
 def test_the_csv_has_the_agreed_columns(write_scores_of: WriteScores, tmp_path: Path) -> None:
     made = _make(tmp_path, _table("tva"), write_scores_of("tva", trained_on=2))
     (row,) = csv.DictReader(made["csv"].splitlines())
-    assert row == {
+    beside = tuple(f"_{what}" for what in BESIDE)
+    assert {name: row[name] for name in row if not name.endswith(beside)} == {
         "label": "tva (TVA) by volume",
         "run": "tva",
         "benchmark": "toys",
@@ -90,6 +88,105 @@ def test_the_csv_has_the_agreed_columns(write_scores_of: WriteScores, tmp_path: 
     }
 
 
+def _published(percent: float, *, who: str = "paper") -> Published:
+    return Published(who=who, percent=percent, source="a table", confidence="seen-once")
+
+
+THEIRS = {
+    ("gram", "text_to_item", "R@1"): [_published(27.5), _published(21.0, who="others")],
+    ("gram", "item_to_text", "R@1"): [_published(28.5)],
+    ("gram", "text_to_item", "R@10"): [_published(46.5)],
+}
+
+
+@pytest.fixture
+def compared(write_scores_of: WriteScores, tmp_path: Path) -> dict[str, str]:
+    """Make a table of a line of 25 % (22 to 28), with published numbers beside it."""
+    row = TableRow(run="tva", benchmark="toys", label="ours", reference="gram")
+    table = TableConfig(title="x", rows=(row,))
+    return _make(tmp_path, table, write_scores_of("tva"), references=THEIRS)
+
+
+@pytest.mark.parametrize(
+    ("column", "beside"),
+    [
+        ("text_to_item_R@1", ["22.0", "28.0", "27.5", "others 21", "-2.5", "inside"]),
+        ("item_to_text_R@1", ["22.0", "28.0", "28.5", "", "-3.5", "below"]),
+        ("text_to_item_R@10", ["47.0", "53.0", "46.5", "", "3.5", "above"]),
+        ("item_to_text_R@10", ["47.0", "53.0", "", "", "", ""]),
+    ],
+)
+def test_beside_a_recall_stand_its_interval_and_what_others_found(
+    compared: dict[str, str], column: str, beside: list[str]
+) -> None:
+    (row,) = csv.DictReader(compared["csv"].splitlines())
+    assert [row[f"{column}_{what}"] for what in BESIDE] == beside
+
+
+def test_readers_see_ours_and_theirs_line_by_line(compared: dict[str, str]) -> None:
+    lines = [_cells(line) for line in compared["md"].splitlines() if line.startswith("| ours")]
+    assert lines[1] == [
+        *("ours", "T→item", "R@1", "25.0 (22.0 to 28.0)", "12"),
+        *("27.5", "21.0", "-2.5", "inside"),
+    ]
+    assert len(lines) == 1 + 3
+
+
+def test_readers_are_told_what_the_published_numbers_are(compared: dict[str, str]) -> None:
+    assert "884 of MSR-VTT" in compared["md"]
+    assert "Re-runs are those of others." in compared["md"]
+
+
+def test_a_reference_that_is_not_known_is_named(
+    write_scores_of: WriteScores, tmp_path: Path
+) -> None:
+    row = TableRow(run="a", benchmark="toys", reference="gramm")
+    with pytest.raises(ValueError, match=r"the reference 'gramm', .* those are of gram"):
+        _make(
+            tmp_path,
+            TableConfig(title="x", rows=(row,)),
+            write_scores_of("a"),
+            references=THEIRS,
+        )
+
+
+def test_a_partial_table_says_what_is_missing(write_scores_of: WriteScores, tmp_path: Path) -> None:
+    make_table(
+        _table("a", "b"),
+        scores=[write_scores_of("a")],
+        references={},
+        csv=tmp_path / "demo.csv",
+        tracker=Silence(),
+        is_partial=True,
+    )
+    text = (tmp_path / "demo.md").read_text(encoding="utf-8")
+    assert "- Missing: snakemake results/scores/b/toys.json makes what it lacks." in text
+    (line,) = [_cells(line) for line in text.splitlines() if line.startswith("| b by volume")]
+    assert line[4:] == ["-"] * 7
+
+
+def test_a_partial_table_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no line .* has scores yet; snakemake results/scores/a/"):
+        make_table(
+            _table("a"),
+            scores=[],
+            references={},
+            csv=tmp_path / "demo.csv",
+            tracker=Silence(),
+            is_partial=True,
+        )
+
+
+def test_a_score_that_looks_at_all_queries_is_marked(
+    write_scores_of: WriteScores, tmp_path: Path
+) -> None:
+    name = "volume+dual_softmax"
+    scores = write_scores_of("a", scores={name: _result({"R@1": 10.0})})
+    row = TableRow(run="a", benchmark="toys", score=name)
+    made = _make(tmp_path, TableConfig(title="x", rows=(row,)), scores)
+    assert "- Transductive: volume+dual_softmax." in made["md"]
+
+
 def test_lines_stand_in_the_order_of_the_table(
     write_scores_of: WriteScores, tmp_path: Path
 ) -> None:
@@ -101,7 +198,14 @@ def test_the_markdown_table_is_even(write_scores_of: WriteScores, tmp_path: Path
     made = _make(tmp_path, _table("tva"), write_scores_of("tva", recall=33.333))
     header, rule, line = [row for row in made["md"].splitlines() if row.startswith("|")]
     assert len(header) == len(rule) == len(line)
-    assert _cells(line)[5:] == ["33.3", "66.7", "33.3", "66.7", "12", "24"]
+    assert _cells(line)[5:] == [
+        "33.3 (30.3 to 36.3)",
+        "66.7 (63.7 to 69.7)",
+        "33.3 (30.3 to 36.3)",
+        "66.7 (63.7 to 69.7)",
+        "12",
+        "24",
+    ]
 
 
 def test_a_label_with_a_pipe_stays_one_markdown_cell(
@@ -115,7 +219,10 @@ def test_the_latex_table_is_set_by_booktabs(write_scores_of: WriteScores, tmp_pa
     made = _make(tmp_path, _table("t_v", label="50 % {x}"), write_scores_of("t_v"))
     assert r"\caption{Toys \& more}" in made["tex"]
     assert r"\label{tab:demo}" in made["tex"]
-    assert r"50 \% \{x\} & t\_v & toys & volume & TVA & 25.0 & 50.0 & 25.0" in made["tex"]
+    assert (
+        r"50 \% \{x\} & t\_v & toys & volume & TVA & 25.0 (22.0 to 28.0) & 50.0 (47.0 to 53.0) & "
+        in made["tex"]
+    )
     assert [made["tex"].count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [
         1
     ] * 3
@@ -140,9 +247,8 @@ def test_the_tracker_gets_the_three_files(write_scores_of: WriteScores, tmp_path
     make_table(
         _table("tva"),
         scores=[write_scores_of("tva")],
+        references={},
         csv=tmp_path / "demo.csv",
-        markdown=tmp_path / "demo.md",
-        latex=tmp_path / "demo.tex",
         tracker=notebook,
     )
     assert [path.name for path in notebook.files] == ["demo.csv", "demo.md", "demo.tex"]
@@ -196,7 +302,7 @@ def test_the_notes_begin_with_that_of_the_table(write_scores_of: WriteScores) ->
 
 
 def test_the_notes_say_what_chance_gives(write_scores_of: WriteScores) -> None:
-    notes = _notes(_table("a"), [write_scores_of("a", gallery=884)])
+    notes = _notes(_table("a"), [write_scores_of("a", candidates=884)])
     assert any("By chance R@1 is 0.11 % (884 clips)." in note for note in notes)
 
 
