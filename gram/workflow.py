@@ -1,6 +1,5 @@
 """Bridge from a Snakemake job to the functions that do the work. Nothing in gram imports it."""
 
-import json
 import logging
 import os
 import signal
@@ -9,11 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
 from gram.config import Section, describe_problems
+from gram.jobs import flat_settings
 from gram.lease import TakenError, account_of, held, living_holders
 from gram.tracking import ADDRESS_VARIABLE, JobIdentity, finish_invocation, tracked_job
 from gram.versions import commit, versions
@@ -78,7 +78,7 @@ def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
     identity = JobIdentity(
         key=_job_name(snakemake),
         settings=snakemake.params.settings,
-        params=_flat(snakemake.params.settings),
+        params=flat_settings(snakemake.params.settings),
         tags={
             "gram.rule": snakemake.rule,
             "gram.stage_version": str(snakemake.params.version),
@@ -148,18 +148,3 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def _unsent(output: Path) -> Path:
     """Name the file, beside a job's output, for numbers that MLflow does not take."""
     return output.with_name(f"{output.stem}.unsent.jsonl")
-
-
-def _flat(settings: str) -> dict[str, str]:
-    """Turn nested settings into dotted names and texts."""
-    flat: dict[str, str] = {}
-
-    def collect(prefix: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
-        if isinstance(value, dict):
-            for key, part in value.items():
-                collect(f"{prefix}.{key}" if prefix else key, part)
-        else:
-            flat[prefix] = str(value)
-
-    collect("", json.loads(settings))
-    return flat

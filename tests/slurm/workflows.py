@@ -49,7 +49,12 @@ class SlurmTree:
                     *(*arguments, "--configfile", TINY, settings.name),
                 ],
                 cwd=self.folder,
-                env={**os.environ, **ENVIRONMENT, **self.cluster.environment},
+                env={
+                    **os.environ,
+                    **ENVIRONMENT,
+                    **self.cluster.environment,
+                    "PYTHONPATH": str(self.folder),
+                },
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
