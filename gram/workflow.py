@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -41,9 +41,10 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
     """Run the body of a script as a job: log file, lease, typed settings, errors one can read.
 
     The log begins with commit, settings and versions, and goes on below what earlier tries of the
-    job left there. An error is written to the log with its traceback; the terminal gets one
-    message and the path of the log, and nothing when the user ended the job. SIGTERM ends the
-    body as an exception would, so that whatever is open is closed.
+    job left there, although Snakemake removes the log of a try before the next one. An error is
+    written to the log with its traceback; the terminal gets one message and the path of the log,
+    and nothing when the user ended the job. SIGTERM ends the body as an exception would, so that
+    whatever is open is closed.
 
     Args:
         snakemake: Snakemake's object of the script.
@@ -70,6 +71,7 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
         log.exception("the job failed")
         raise
     log.info("done")
+    _kept(Path(snakemake.log[0])).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -130,15 +132,30 @@ def _job_name(snakemake: "Snakemake") -> str:
 
 
 def _log_to(path: Path) -> None:
-    """Send all records to the end of a file; messages of other packages from warnings on."""
+    """Send all records to the end of a file; messages of other packages from warnings on.
+
+    The file has a second name until the job is done, under which the next try finds it.
+    """
+    kept = _kept(path)
+    with suppress(OSError):  # a file system without second names keeps no log of a failed try
+        if kept.is_file() and not path.exists():
+            path.hardlink_to(kept)
     is_another_try = path.is_file() and path.stat().st_size > 0
     handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    with suppress(OSError):
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("gram").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     if is_another_try:
         log.info("%s another try; what stands above is of earlier ones %s", "=" * 20, "=" * 20)
+
+
+def _kept(path: Path) -> Path:
+    """Name the second name of a log."""
+    return path.with_name(f"{path.name}.kept")
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
