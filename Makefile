@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo why test check slurm bench clean
+.PHONY: help install demo why test check slurm bench precision clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(INSTALLED) ## make .venv with all packages, and nothing else
 
@@ -39,6 +39,9 @@ slurm: $(INSTALLED) ## test `snakemake --profile slurm` on a private Slurm of th
 # alone; threads that spin made many short steps ten times slower there.
 bench: $(INSTALLED) ## measure volume, extraction, shards and loader, into docs/benchmarks.md
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m bench.bench
+
+precision: $(INSTALLED) ## train the demo in float32 and bfloat16, three seeds each, and compare (half an hour)
+	$(BIN)/pytest -m slow tests/demo/test_precisions.py -s
 
 clean: ## remove results, logs and benchmarks; data and .venv stay
 	rm -rf results logs benchmarks .snakemake

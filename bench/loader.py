@@ -22,7 +22,8 @@ from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
 from gram.data.loader import batches
 from gram.data.order import epoch_order
-from gram.data.transforms import SAMPLE_RATE_HZ, pick_per_segment
+from gram.data.sound import SAMPLE_RATE_HZ
+from gram.data.transforms import pick_per_segment
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.types import Modality
 

@@ -4,16 +4,33 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from gram.config import InputsConfig, ModelConfig
+from gram.config import InputsConfig, LossConfig, ModelConfig
 from gram.data.ffmpeg import ffmpeg_version, find_ffmpeg
 from gram.fetch.site import JS_RUNTIMES
 from gram.model import GramModel
+from gram.training.memory import Case, training_memory
 
-BYTES = 4
-"""Of a parameter, its gradient, and each of the optimizer's two moments: single precision."""
+GPU_GB = (24, 40, 80, 141)
+"""Sizes of GPUs that are asked about, in GB."""
+
+BATCH_SIZE = 256
+"""Clips of a step, of all processes together (paper)."""
+
+CASES = tuple(
+    Case(
+        batch_size=BATCH_SIZE,
+        processes=processes,
+        is_sharded=is_sharded,
+        is_checkpointed=is_checkpointed,
+    )
+    for processes, is_sharded in ((1, False), (4, False), (4, True), (8, True))
+    for is_checkpointed in (False, True)
+)
+"""Ways to train that are asked about."""
 
 LEAST_FREE_GIB = 5.0
 """Free disk below which the demo or an own run is likely to stop."""
@@ -32,6 +49,20 @@ class Finding:
     what: str
     found: str
     advice: str = ""
+
+
+class MemoryLine(NamedTuple):
+    """What one way to train takes of a GPU.
+
+    Attributes:
+        case: The way.
+        least_gb: GB that one clip at a time takes.
+        clips: For each of ``GPU_GB``, the clips whose graph fits at once; 0: not even one's.
+    """
+
+    case: Case
+    least_gb: float
+    clips: tuple[int, ...]
 
 
 def count_parameters(
@@ -53,12 +84,27 @@ def count_parameters(
     return counts
 
 
-def training_bytes(num_parameters: int) -> int:
-    """Give the memory that weights, gradients and both moments of AdamW take, in bytes.
+def memory_of_cases(
+    model: ModelConfig, inputs: InputsConfig, *, num_pieces: int
+) -> tuple[MemoryLine, ...]:
+    """Compute how many clips' graphs fit into GPUs of some sizes, in the usual ways to train.
 
-    Activations come on top; they follow from the batch and are not counted.
+    Nothing is allocated, and nothing measured; ``gram.training.memory`` has the formula.
+
+    Args:
+        model: Sizes.
+        inputs: Sizes of what it is given.
+        num_pieces: Word pieces of its vocabulary.
     """
-    return 4 * BYTES * num_parameters
+    memory = training_memory(model, inputs, LossConfig(), num_pieces=num_pieces)
+    return tuple(
+        MemoryLine(
+            case=case,
+            least_gb=memory.of_process(case, clips=1) / 1e9,
+            clips=tuple(memory.most_clips(case, memory=size * 10**9) for size in GPU_GB),
+        )
+        for case in CASES
+    )
 
 
 def examine(folder: Path) -> tuple[Finding, ...]:

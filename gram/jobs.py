@@ -23,9 +23,11 @@ from gram.config import (
     OptimizerConfig,
     PackingConfig,
     PicturesConfig,
+    PromptsConfig,
     ProtocolConfig,
     ReportConfig,
     RunConfig,
+    ScoreName,
     Section,
     ShardsConfig,
     SpeechConfig,
@@ -35,6 +37,7 @@ from gram.config import (
     VocabularyConfig,
     WeightsConfig,
     canonical_json,
+    parse_score,
 )
 from gram.config.sources import FileSource, SiteSource
 from gram.types import Modality
@@ -125,24 +128,50 @@ class TrainSettings(Section):
     training: TrainingConfig
 
 
+class SplitConfig(Section):
+    """Which split is embedded, and how many of its clips at most; none: all."""
+
+    name: str
+    clips: int | None
+
+
 class EmbedSettings(Section):
     """Of embed_benchmark.
 
-    ``ranked_dataset`` names the benchmark's data set; ``trained_splits`` are the splits of it
-    that the checkpoint was trained on; ``lineage`` names the run and those that it starts from.
+    ``prompts`` says what the texts are; ``ranked_dataset`` names the benchmark's data set;
+    ``trained_splits`` are the splits of it that the checkpoint was trained on; ``lineage`` names
+    the run and those that it starts from.
     """
 
     inputs: InputsConfig
     embedding: EmbeddingConfig
-    protocol: ProtocolConfig
+    prompts: PromptsConfig
+    embedded_split: SplitConfig
     ranked_dataset: str
     trained_splits: tuple[str, ...]
     lineage: tuple[str, ...]
 
 
+class RerankConfig(Section):
+    """Which scores are re-ranked, and how many candidates of each query the matching head reads."""
+
+    scores: tuple[ScoreName, ...]
+    keep: int
+
+
+class MatchSettings(Section):
+    """Of match_pairs."""
+
+    inputs: InputsConfig
+    protocol: ProtocolConfig
+    reranking: RerankConfig
+
+
 class ScoreSettings(Section):
     """Of score_retrieval."""
 
+    benchmark: str
+    protocol: ProtocolConfig
     evaluation: EvaluationConfig
 
 
@@ -161,6 +190,7 @@ class ClipUse(Section):
     split: str
     modalities: tuple[Modality, ...]
     missing: Literal["drop", "mask"]
+    needs_sound: bool = False
 
 
 class ReportSettings(Section):
@@ -172,6 +202,7 @@ class ReportSettings(Section):
     report: ReportConfig
     tables: dict[str, TableConfig]
     showcase: TableRow
+    showcase_protocol: ProtocolConfig
     uses: tuple[ClipUse, ...]
 
 
@@ -220,8 +251,16 @@ def _section(
             return config.datasets[wildcards["dataset"]]
         case "finetune":
             return config.benchmarks[wildcards["benchmark"]].finetune
+        case "benchmark":
+            return wildcards["benchmark"]
         case "protocol":
             return config.benchmarks[wildcards["benchmark"]].protocol
+        case "reranking":
+            return _reranking(config.runs[wildcards["run"]].evaluation)
+        case "prompts":
+            return config.benchmarks[wildcards["benchmark"]].protocol.prompts
+        case "embedded_split":
+            return embedded_split(config, wildcards["benchmark"], wildcards["split"])
         case "ranked_dataset":
             return config.benchmarks[wildcards["benchmark"]].dataset
         case "trained_splits":
@@ -250,6 +289,8 @@ def _section(
             return config.report.model_copy(update={"showcase": None})
         case "showcase":
             return config.showcase
+        case "showcase_protocol":
+            return config.benchmarks[config.showcase.benchmark].protocol
         case _ if name in GLOBAL:
             section: Section = getattr(config, name)
             return section
@@ -258,6 +299,24 @@ def _section(
                 raise KeyError(f"no section of the settings is named {name!r}")
             of_run: Section | int = getattr(config.runs[wildcards["run"]], name)
             return of_run
+
+
+def _reranking(evaluation: EvaluationConfig) -> RerankConfig:
+    reranked = tuple(name for name in evaluation.scores if parse_score(name).is_reranked)
+    return RerankConfig(scores=reranked, keep=evaluation.rerank)
+
+
+def embedded_split(config: Config, benchmark: str, split: str) -> SplitConfig:
+    """Say how many clips of a split are embedded: all, if a benchmark ranks it."""
+    sharing = [
+        one.protocol
+        for name, one in config.benchmarks.items()
+        if config.embedded_as(name) == config.embedded_as(benchmark)
+    ]
+    if any(protocol.split == split for protocol in sharing):
+        return SplitConfig(name=split, clips=None)
+    fitted = [protocol.fit_clips for protocol in sharing if protocol.fit_split == split]
+    return SplitConfig(name=split, clips=max(fitted, default=None))
 
 
 def trained_splits(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
@@ -288,7 +347,13 @@ def _uses_of(config: Config, run: str, *, benchmark: str) -> Iterator[ClipUse]:
     target = config.benchmarks[benchmark]
     if target.finetune is not None:
         yield _use(config, run, "finetuning", target.dataset, target.finetune.split)
-    yield _use(config, run, "evaluation", target.dataset, target.protocol.split)
+    protocol = target.protocol
+    ranked = _use(config, run, "evaluation", target.dataset, protocol.split)
+    if protocol.gallery == "as_run":
+        yield ranked
+    else:
+        needs_sound = protocol.gallery == "with_sound"
+        yield ranked.model_copy(update={"missing": "mask", "needs_sound": needs_sound})
 
 
 def _use(

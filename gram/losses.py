@@ -39,7 +39,7 @@ class Tuples(NamedTuple):
 
     anchors_nd: Tensor
     vectors_nkd: Tensor
-    present_nk: Tensor | None
+    present_nk: Tensor | None = None
     first: int = 0
 
 
@@ -74,10 +74,8 @@ def stack_items(embeddings: Embeddings, modalities: tuple[Modality, ...]) -> tup
 
 
 def volume_contrastive_loss(
-    anchors_bd: Tensor,
-    vectors_bkd: Tensor,
+    own: Tuples,
     *,
-    present_bk: Tensor | None,
     temperature: Tensor | float,
     label_smoothing: float = 0.0,
     gathered: Tuples | None = None,
@@ -89,24 +87,26 @@ def volume_contrastive_loss(
     gathered carries no gradient, texts learn from the first and items from the second.
 
     Args:
-        anchors_bd: Texts, unit length, float, shape (B, D); row i belongs to item i.
-        vectors_bkd: Items, unit length, float, shape (B, K, D), in any order of modalities.
-        present_bk: Which vectors are there, bool, shape (B, K); None: all.
+        own: Texts and items of this batch, B of them, with the modalities in any order.
         temperature: Divides the volumes, unitless, above 0.
         label_smoothing: Share of the target spread over all candidates, in [0, 1].
         gathered: Texts and items of all ranks; None: those of this batch, with gradient.
+
+    Example:
+        >>> texts, clips = torch.eye(4)[:2], torch.eye(4)[:2].unsqueeze(1)
+        >>> loss = volume_contrastive_loss(Tuples(texts, clips), temperature=0.07)
+        >>> loss.text_distance_bn  # a text with its own clip spans nothing
+        tensor([[0., 1.],
+                [1., 0.]])
     """
-    own = Tuples(anchors_bd, vectors_bkd, present_bk)
     return _contrast(
         pairwise_volume, own, gathered, temperature=temperature, label_smoothing=label_smoothing
     )
 
 
 def area_contrastive_loss(
-    anchors_bd: Tensor,
-    vectors_bkd: Tensor,
+    own: Tuples,
     *,
-    present_bk: Tensor | None,
     temperature: Tensor | float,
     label_smoothing: float = 0.0,
     gathered: Tuples | None = None,
@@ -117,17 +117,14 @@ def area_contrastive_loss(
     its released code leaves it out. Arguments are those of ``volume_contrastive_loss``, with K of
     2 and nothing missing; errors are those of ``pairwise_area``.
     """
-    own = Tuples(anchors_bd, vectors_bkd, present_bk)
     return _contrast(
         pairwise_area, own, gathered, temperature=temperature, label_smoothing=label_smoothing
     )
 
 
 def product_contrastive_loss(
-    anchors_bd: Tensor,
-    vectors_bkd: Tensor,
+    own: Tuples,
     *,
-    present_bk: Tensor | None,
     temperature: Tensor | float,
     label_smoothing: float = 0.0,
     gathered: Tuples | None = None,
@@ -141,17 +138,14 @@ def product_contrastive_loss(
     Nor is it largest for equal vectors: entries below 0 count against a product of three.
     The distance is one minus the product. Arguments are those of ``volume_contrastive_loss``.
     """
-    own = Tuples(anchors_bd, vectors_bkd, present_bk)
     return _contrast(
         _product_distance, own, gathered, temperature=temperature, label_smoothing=label_smoothing
     )
 
 
 def eigenvalue_contrastive_loss(
-    anchors_bd: Tensor,
-    vectors_bkd: Tensor,
+    own: Tuples,
     *,
-    present_bk: Tensor | None,
     temperature: Tensor | float,
     label_smoothing: float = 0.0,
     gathered: Tuples | None = None,
@@ -170,9 +164,8 @@ def eigenvalue_contrastive_loss(
     distances are one minus the mean cosine of text and item.
     Arguments are those of ``volume_contrastive_loss``; smoothing acts on the contrast alone.
     """
-    own = Tuples(anchors_bd, vectors_bkd, present_bk)
     everyone = own if gathered is None else gathered
-    with torch.autocast(anchors_bd.device.type, enabled=False):
+    with torch.autocast(own.anchors_nd.device.type, enabled=False):
         values_bj, directions_bd = _spectrum(own)
         directions_nd = directions_bd if everyone is own else _spectrum(everyone)[1]
         logits_bn = directions_bd @ directions_nd.mT / temperature
@@ -185,10 +178,8 @@ def eigenvalue_contrastive_loss(
 
 
 def cosine_contrastive_loss(
-    anchors_bd: Tensor,
-    vectors_bkd: Tensor,
+    own: Tuples,
     *,
-    present_bk: Tensor | None,
     temperature: Tensor | float,
     label_smoothing: float = 0.0,
     gathered: Tuples | None = None,
@@ -203,10 +194,9 @@ def cosine_contrastive_loss(
     Raises:
         ValueError: If no modality has two items, so that nothing can be contrasted.
     """
-    own = Tuples(anchors_bd, vectors_bkd, present_bk)
     everyone = own if gathered is None else gathered
     terms = []
-    for k in range(vectors_bkd.shape[1]):
+    for k in range(own.vectors_nkd.shape[1]):
         mine, my_rows = _of_modality(own, k)
         theirs, their_rows = (mine, my_rows) if everyone is own else _of_modality(everyone, k)
         if len(their_rows) < 2 or len(my_rows) == 0:

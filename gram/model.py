@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gram.config import InputsConfig, ModelConfig
+from gram.embedding import Embedded, embed
 from gram.encoders.audio import AudioEncoder
 from gram.encoders.base import Encoded
 from gram.encoders.beats import BeatsSizes
@@ -121,7 +122,7 @@ class GramModel(nn.Module):
         Raises:
             ValueError: If the batch lacks an input of a modality of this model.
         """
-        batch = _moved(batch, self.temperature.device)
+        batch = batch.mapped(self._here)
         captions = _given(batch.caption, Modality.TEXT)
         encoded = {name: self._encode_item(batch, name) for name in self.modalities}
         vectors = {name: self._project(name, part) for name, part in encoded.items()}
@@ -137,9 +138,60 @@ class GramModel(nn.Module):
             },
         )
 
+    def embed(
+        self,
+        *,
+        text: Sequence[str] = (),
+        media: Sequence[Path | str] = (),
+        frames: int = 8,
+        batch_size: int = 16,
+        workers: int = 1,
+    ) -> Embedded:
+        """Embed texts and media files, from files to vectors in one call, without gradients.
+
+        Of a file is taken what this model knows of: picture, sound, the text of a subtitle file
+        beside it (``a.vtt``, ``a.srt`` or ``a.txt`` beside ``a.mp4``), depth maps beside it
+        (``a.depth.npy``). What is missing is said in the result; a file that cannot be used costs
+        itself alone.
+
+        Args:
+            text: Texts.
+            media: Media files: films, sounds, pictures.
+            frames: Frames taken of each film (paper, Table 5: 8).
+            batch_size: Texts or files that the encoders are given at once.
+            workers: Processes that decode at a time; they do not change the vectors.
+
+        Raises:
+            DiskFullError: If the disk of the temporary folder is full.
+            ValueError: If there is no ffmpeg, or a subtitle file is not text in UTF-8.
+        """
+        return embed(
+            self,
+            text=text,
+            media=[Path(path) for path in media],
+            frames=frames,
+            batch_size=batch_size,
+            workers=workers,
+        )
+
+    def embed_items(self, batch: Batch) -> Embeddings:
+        """Embed the items of a batch, which is moved to the model's device, not their captions.
+
+        Raises:
+            ValueError: If the batch lacks an input of a modality of this model.
+        """
+        batch = batch.mapped(self._here)
+        return Embeddings(
+            vectors={
+                name: self._project(name, self._encode_item(batch, name))
+                for name in self.modalities
+            },
+            present={name: batch.present[name] for name in self.modalities},
+        )
+
     def embed_texts(self, texts: Tokens) -> Tensor:
         """Embed captions, which are moved to the model's device: unit vectors, shape (B, D)."""
-        texts = _moved_tokens(texts, self.temperature.device)
+        texts = texts.mapped(self._here)
         return self._project(Modality.TEXT, self.text(texts))
 
     def match(self, texts: Tokens, condition_bqd: Tensor, *, condition_mask_bq: Tensor) -> Tensor:
@@ -235,6 +287,10 @@ class GramModel(nn.Module):
         self.load_state_dict({**own, **{name: given[name] for name in own.keys() & given.keys()}})
         return tuple(sorted(own.keys() - given.keys()))
 
+    def _here(self, tensor: Tensor) -> Tensor:
+        """Copy a tensor to the model's device, if it is elsewhere."""
+        return tensor.to(self.temperature.device)
+
     def _width(self, modality: Modality) -> int:
         match modality:
             case Modality.TEXT | Modality.SUBTITLE:
@@ -258,30 +314,6 @@ class GramModel(nn.Module):
     def _project(self, modality: Modality, encoded: Encoded) -> Tensor:
         projected_bd: Tensor = self.projections[modality](encoded.pooled_bd)
         return functional.normalize(projected_bd.float(), dim=-1)
-
-
-def _moved_tokens(texts: Tokens, device: torch.device) -> Tokens:
-    return Tokens(ids_bl=texts.ids_bl.to(device), mask_bl=texts.mask_bl.to(device))
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    """Copy a batch to a device."""
-
-    def tokens(texts: Tokens | None) -> Tokens | None:
-        return None if texts is None else _moved_tokens(texts, device)
-
-    def tensor(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.to(device)
-
-    return Batch(
-        clip_ids=batch.clip_ids,
-        caption=tokens(batch.caption),
-        video_bfchw=tensor(batch.video_bfchw),
-        depth_bfchw=tensor(batch.depth_bfchw),
-        audio_bctm=tensor(batch.audio_bctm),
-        subtitle=tokens(batch.subtitle),
-        present={name: value.to(device) for name, value in batch.present.items()},
-    )
 
 
 def _given(value: Value | None, modality: Modality) -> Value:

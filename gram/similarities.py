@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gram.pairs import check_pairs, check_vectors, compute_dtype, full_precision
+from gram.volume.checks import check_pairs, check_vectors, compute_dtype, full_precision
 
 FLOOR = 1e-6
 """Smallest squared length that counts, unitless; float32 products of unit vectors resolve 1e-7."""

@@ -1,168 +1,36 @@
-"""Version and source paths of every stage of the workflow.
+"""Version of every stage of the workflow.
 
 Snakemake does not see changes in imported modules, so each rule carries its stage's version in
 ``params``. When code of a stage changes, a contract test asks whether its outputs change; if they
 do, its version here is raised, and the stage runs again.
 """
 
-from typing import NamedTuple
-
-
-class Stage(NamedTuple):
-    """One stage.
-
-    Attributes:
-        version: Raised when the stage's outputs change.
-        sources: Files and folders below ``gram/`` that its outputs depend on.
-    """
-
-    version: int
-    sources: tuple[str, ...]
-
-
-_TABLES = ("data/tables.py", "data/status.py")
-_FOLDERS = ("data/media_files.py", "data/listing.py")
-_PROBE = (
-    "data/probe.py",
-    "data/media_facts.py",
-    "data/ffmpeg.py",
-    *_FOLDERS,
-)
-_SOURCES = ("fetch", *_FOLDERS)
-_FETCHED_CLIPS = ("fetch", "data/ffmpeg.py", *_FOLDERS, *_TABLES)
-_PERCEPTION = ("perception/models.py", "data/tars.py")
-_SHARDS = (
-    "data/shards.py",
-    "data/shard_writer.py",
-    "data/shard_index.py",
-    "data/manifest.py",
-    "data/subtitles.py",
-    "data/tars.py",
-    *_TABLES,
-)
-_MODEL = ("model.py", "heads.py", "encoders", "types.py")
-_LOADER = (
-    "data/loader.py",
-    "data/order.py",
-    "data/clip_dataset.py",
-    "data/draws.py",
-    "data/clip_reader.py",
-    "data/clip_index.py",
-    "data/manifest.py",
-    "data/tars.py",
-    "data/transforms.py",
-    "data/vocabulary.py",
-)
-_VOLUME = (
-    "volume.py",
-    "volume_basis.py",
-    "volume_nearest.py",
-    "volume_pairs.py",
-    "volume_tuples.py",
-    "pairs.py",
-)
-_TRAINING = (
-    *_MODEL,
-    *_LOADER,
-    "training",
-    "losses.py",
-    "matching.py",
-    *_VOLUME,
-    "similarities.py",
-    "collectives.py",
-    "upstream.py",
-    "device.py",
-    "slurm.py",
-    "evaluation/retrieval.py",
-    "evaluation/ranks.py",
-    "evaluation/scores.py",
-    "evaluation/embeddings.py",
-    "evaluation/results.py",
-)
-_RESULTS = ("evaluation/results.py",)
-_SCORING = (
-    "similarities.py",
-    "evaluation/embeddings.py",
-    "evaluation/scores.py",
-    "evaluation/ranks.py",
-    *_VOLUME,
-)
-
-STAGES: dict[str, Stage] = {
-    "generate_clips": Stage(
-        1,
-        (
-            "data/generate.py",
-            "data/generated_world.py",
-            "data/ffmpeg.py",
-            *_FOLDERS,
-        ),
-    ),
-    "fetch_source": Stage(1, _SOURCES),
-    "place_annotation": Stage(1, _SOURCES),
-    "make_clips": Stage(
-        2,
-        (
-            "data/annotations.py",
-            "data/readers",
-            *_FOLDERS,
-            *_TABLES,
-        ),
-    ),
-    "fetch_clips": Stage(1, (*_FETCHED_CLIPS, "data/readers/files.py", "data/readers/values.py")),
-    "retry_fetch": Stage(1, _FETCHED_CLIPS),
-    "probe_media": Stage(2, (*_PROBE, *_TABLES)),
-    "extract_clips": Stage(
-        2,
-        (
-            "data/extract.py",
-            "data/decode.py",
-            "data/decode_command.py",
-            "data/clip_statistics.py",
-            "data/ffmpeg.py",
-            "data/tars.py",
-            *_TABLES,
-        ),
-    ),
-    "read_subtitles": Stage(2, ("data/subtitles.py", *_TABLES)),
-    "recognize_speech": Stage(
-        1, ("perception/speech.py", "data/subtitles.py", *_PERCEPTION, *_TABLES)
-    ),
-    "read_depth": Stage(2, ("data/depth.py", "data/tars.py", *_PROBE, *_TABLES)),
-    "estimate_depth": Stage(
-        1, ("perception/depth.py", "data/depth.py", *_PERCEPTION, *_PROBE, *_TABLES)
-    ),
-    "pack_shards": Stage(3, _SHARDS),
-    "index_shards": Stage(4, _SHARDS),
-    "learn_vocabulary": Stage(1, ("data/vocabulary.py", "data/status.py")),
-    "import_weights": Stage(
-        1, ("released.py", "weights.py", "upstream.py", "data/vocabulary.py", *_MODEL)
-    ),
-    "pretrain_model": Stage(3, _TRAINING),
-    "finetune_model": Stage(3, _TRAINING),
-    "embed_benchmark": Stage(
-        3, ("evaluation/embed.py", "evaluation/embeddings.py", *_RESULTS, *_MODEL, *_LOADER)
-    ),
-    "score_retrieval": Stage(2, ("evaluation/retrieval.py", *_RESULTS, *_SCORING)),
-    "make_table": Stage(1, ("evaluation/tables.py", *_RESULTS)),
-    "make_report": Stage(
-        2,
-        (
-            "evaluation/account.py",
-            "data/clip_index.py",
-            "evaluation/report.py",
-            "evaluation/figures.py",
-            "evaluation/origins.py",
-            "evaluation/showcase.py",
-            "evaluation/tables.py",
-            "evaluation/templates",
-            "data/manifest.py",
-            "data/tars.py",
-            *_RESULTS,
-            *_SCORING,
-        ),
-    ),
+VERSIONS: dict[str, int] = {
+    "generate_clips": 1,
+    "fetch_source": 1,
+    "place_annotation": 1,
+    "make_clips": 2,
+    "fetch_clips": 1,
+    "retry_fetch": 1,
+    "probe_media": 3,
+    "extract_clips": 3,
+    "read_subtitles": 2,
+    "recognize_speech": 1,
+    "read_depth": 2,
+    "estimate_depth": 2,
+    "pack_shards": 4,
+    "index_shards": 5,
+    "learn_vocabulary": 1,
+    "import_weights": 1,
+    "pretrain_model": 4,
+    "finetune_model": 4,
+    "embed_benchmark": 4,
+    "match_pairs": 1,
+    "score_retrieval": 3,
+    "make_table": 2,
+    "make_report": 3,
 }
+"""Raised when the stage's outputs change."""
 
 
 def stage_version(stage: str) -> int:
@@ -171,4 +39,4 @@ def stage_version(stage: str) -> int:
     Raises:
         KeyError: If there is no such stage.
     """
-    return STAGES[stage].version
+    return VERSIONS[stage]

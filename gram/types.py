@@ -8,11 +8,13 @@ H and W pixels, D embedding width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -47,9 +49,13 @@ class Tokens:
     ids_bl: Tensor
     mask_bl: Tensor
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Tokens:
+        """Give the texts with each tensor gone through a function."""
+        return Tokens(ids_bl=change(self.ids_bl), mask_bl=change(self.mask_bl))
+
     def rows(self, part: slice) -> Tokens:
         """Give some of the texts."""
-        return Tokens(ids_bl=self.ids_bl[part], mask_bl=self.mask_bl[part])
+        return self.mapped(lambda tensor: tensor[part])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +82,29 @@ class Batch:
     subtitle: Tokens | None
     present: dict[Modality, Tensor]
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Give the batch with each tensor gone through a function."""
+
+        def tensor(value: Tensor | None) -> Tensor | None:
+            return None if value is None else change(value)
+
+        def tokens(texts: Tokens | None) -> Tokens | None:
+            return None if texts is None else texts.mapped(change)
+
+        return Batch(
+            clip_ids=self.clip_ids,
+            caption=tokens(self.caption),
+            video_bfchw=tensor(self.video_bfchw),
+            depth_bfchw=tensor(self.depth_bfchw),
+            audio_bctm=tensor(self.audio_bctm),
+            subtitle=tokens(self.subtitle),
+            present={name: change(flags_b) for name, flags_b in self.present.items()},
+        )
+
     def rows(self, part: slice) -> Batch:
         """Give some of the items, with all of their inputs."""
-        video, depth, audio = self.video_bfchw, self.depth_bfchw, self.audio_bctm
-        return Batch(
-            clip_ids=self.clip_ids[part],
-            caption=None if self.caption is None else self.caption.rows(part),
-            video_bfchw=None if video is None else video[part],
-            depth_bfchw=None if depth is None else depth[part],
-            audio_bctm=None if audio is None else audio[part],
-            subtitle=None if self.subtitle is None else self.subtitle.rows(part),
-            present={name: value[part] for name, value in self.present.items()},
-        )
+        chosen = self.mapped(lambda tensor: tensor[part])
+        return replace(chosen, clip_ids=self.clip_ids[part])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Settings, wildcard patterns and input functions. Python stands here and in common_fetch.smk."""
+"""Settings, wildcard patterns and input functions. Python stands here and in common_*.smk."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from gram.config import Config, describe_problems
 from gram.data.listing import SETTLED_NS
 from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
 from gram.fetch.plan import make_plan
-from gram.jobs import clip_uses, job_settings
+from gram.jobs import job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
@@ -102,6 +102,15 @@ def of_chunks(pattern):
     return files
 
 
+def end_workflow(message):
+    """End this start with a message, from an input function.
+
+    Of a WorkflowError there Snakemake takes that this file cannot be made; where it was made before
+    it would be kept as it is, without a word.
+    """
+    raise SystemExit(message)
+
+
 def annotation_files(wildcards):
     """Annotation files of a data set; one that is not there ends the workflow before any job."""
     dataset = CONFIG.datasets[wildcards.dataset]
@@ -110,7 +119,7 @@ def annotation_files(wildcards):
     found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
     for split, path in found:
         if path not in PLAN.annotations and not Path(path).is_file():
-            raise WorkflowError(
+            end_workflow(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
@@ -305,7 +314,7 @@ def weight_files(wildcards):
     files = {**weights.files, "vocabulary": weights.vocabulary}
     for setting, path in files.items():
         if not Path(path).is_file():
-            raise WorkflowError(
+            end_workflow(
                 f"weight file {path} is not there (weights.{name}.{setting}); put it there, or "
                 "change that setting (where each file is had: THIRD_PARTY.md)"
             )
@@ -343,53 +352,7 @@ def benchmark_checkpoint(wildcards):
     if CONFIG.benchmarks[wildcards.benchmark].finetune is None:
         return zero_shot_checkpoint(wildcards)
     return expand(
-        rules.finetune_model.output.checkpoint, run=wildcards.run, benchmark=wildcards.benchmark
+        rules.finetune_model.output.checkpoint,
+        run=wildcards.run,
+        benchmark=CONFIG.embedded_as(wildcards.benchmark),
     )
-
-
-def row_pairs(*tables):
-    """Pairs of run and benchmark of the lines of some tables, each once, in order."""
-    pairs = [(row.run, row.benchmark) for table in tables for row in CONFIG.tables[table].rows]
-    return list(dict.fromkeys(pairs))
-
-
-def table_scores(wildcards):
-    """Score files that a table is made of."""
-    return [f"results/scores/{run}/{name}.json" for run, name in row_pairs(wildcards.table)]
-
-
-def target_tables():
-    """Every file of the tables that are made by default."""
-    return expand("results/tables/{table}.{kind}", table=CONFIG.targets, kind=("csv", "md", "tex"))
-
-
-def report_histories(wildcards):
-    """Training histories of all runs that the report shows, and of those that they start from."""
-    pairs = row_pairs(*CONFIG.targets)
-    runs = [name for run, _ in pairs for name in reversed(CONFIG.lineage(run))]
-    pretrained = [
-        f"results/pretrained/{run}/history.csv"
-        for run in runs
-        if CONFIG.runs[run].pretrain_dataset is not None
-    ]
-    finetuned = [
-        f"results/finetuned/{run}/{benchmark}/history.csv"
-        for run, benchmark in pairs
-        if CONFIG.benchmarks[benchmark].finetune is not None
-    ]
-    return list(dict.fromkeys(pretrained + finetuned))
-
-
-def report_pairs(*tables):
-    """Pairs of run and benchmark that the report shows, the one shown in detail among them."""
-    pairs = [*row_pairs(*tables), (CONFIG.showcase.run, CONFIG.showcase.benchmark)]
-    return list(dict.fromkeys(pairs))
-
-
-def report_scores(wildcards):
-    """Score files of all lines that the report shows."""
-    return [f"results/scores/{run}/{name}.json" for run, name in report_pairs(*CONFIG.targets)]
-
-
-REPORTED_DATASETS = list(dict.fromkeys(use.dataset for use in clip_uses(CONFIG)))
-"""Data sets that the lines of the report use, of whose clips it gives account."""

@@ -41,10 +41,10 @@ rule make_report:
         tables=expand("results/tables/{table}.csv", table=CONFIG.targets),
         histories=report_histories,
         scores=report_scores,
-        embeddings=expand(
-            rules.embed_benchmark.output.embeddings,
-            run=CONFIG.showcase.run,
-            benchmark=CONFIG.showcase.benchmark,
+        embeddings=embeddings_of(
+            CONFIG.showcase.run,
+            CONFIG.showcase.benchmark,
+            CONFIG.benchmarks[CONFIG.showcase.benchmark].protocol.split,
         ),
         indexes=expand(rules.index_shards.output.index, dataset=REPORTED_DATASETS),
         manifests=expand(rules.index_shards.output.manifest, dataset=REPORTED_DATASETS),
@@ -68,7 +68,7 @@ rule make_report:
         mem_mb=4000,
         runtime=10,
     params:
-        settings=settings("report", "tables", "showcase", "uses"),
+        settings=settings("report", "tables", "showcase", "showcase_protocol", "uses"),
         version=stage_version("make_report"),
     message:
         "Making the report"

@@ -62,6 +62,8 @@ rule pretrain_model:
         checkpoint_activations=0,  # 1: less memory, a third more time
         compile=0,  # 1: torch.compile
         shard_model=0,  # 1: the vision tower in shares, one a process
+        track_checkpoint=1,  # 0: MLflow gets settings and history alone
+        register_model=0,  # 1: the checkpoint in MLflow's model registry, too
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "pretrain"),
         version=stage_version("pretrain_model"),
@@ -101,6 +103,8 @@ rule finetune_model:
         checkpoint_activations=0,  # 1: less memory, a third more time
         compile=0,  # 1: torch.compile
         shard_model=0,  # 1: the vision tower in shares, one a process
+        track_checkpoint=1,  # 0: MLflow gets settings and history alone
+        register_model=0,  # 1: the checkpoint in MLflow's model registry, too
     params:
         settings=settings("seed", "model", "inputs", "loss", "optimizer", "finetune"),
         version=stage_version("finetune_model"),

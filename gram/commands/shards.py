@@ -20,11 +20,11 @@ def verify(
         bool,
         typer.Option(
             "--discard",
-            help="Remove damaged shards and what leads to them: the workflow packs them again.",
+            help="Remove damaged files and what leads to them: the workflow makes them again.",
         ),
     ] = False,
 ) -> None:
-    """Compare every shard of a data set with its manifest, and list what is not as it should be.
+    """Compare shards and indexes of a data set with its manifest, and list what is not as it was.
 
     Exit status 0: all are as they were packed, and there is no other; 1: some are damaged or
     missing, or there are others; 2: it could not be found out.
@@ -35,28 +35,29 @@ def verify(
 
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:
-        num_shards = len(manifest.read_manifest(folder))
+        shards, indexes = manifest.read_manifest(folder)
+        number = len(shards) + len(indexes)
         label = f"verifying {folder}"
-        found = track(manifest.verify_shards(folder), total=num_shards, label=label, unit="shards")
+        found = track(manifest.verify(folder), total=number, label=label, unit="files")
         wrong = [finding for finding in found if finding.problem is not None]
-        extra = manifest.extra_shards(folder)
+        extra = manifest.extra_files(folder)
     except (ValueError, OSError) as error:
         errors.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(2) from None
     for finding in wrong:
-        console.print(f"{finding.shard} {finding.problem}", markup=False, highlight=False)
+        console.print(f"{finding.file} {finding.problem}", markup=False, highlight=False)
     for path in extra:
         console.print(f"{path} is not in the manifest", markup=False, highlight=False)
-    removed = manifest.discard([finding.shard for finding in wrong]) if discard else []
+    removed = manifest.discard([finding.file for finding in wrong]) if discard else []
     for path in removed:
         console.print(f"removed {path}", markup=False, highlight=False)
     console.print(
-        f"{num_shards} shards: {num_shards - len(wrong)} whole, {len(wrong)} damaged or missing; "
-        f"{len(extra)} others",
+        f"{len(shards)} shards and {len(indexes)} indexes: {number - len(wrong)} whole, "
+        f"{len(wrong)} damaged or missing; {len(extra)} others",
         highlight=False,
     )
     if wrong:
-        again = "run the workflow: it packs them anew" if discard else remedy(folder)
+        again = "run the workflow: it makes them anew" if discard else remedy(folder)
         console.print(again, markup=False, highlight=False)
     if wrong or extra:
         raise typer.Exit(1)

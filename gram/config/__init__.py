@@ -5,6 +5,7 @@ No torch here: rules import this package at every start of Snakemake.
 """
 
 from gram.config.base import Fraction, Name, Section, canonical_json, describe_problems, merged
+from gram.config.benchmark import BenchmarkConfig, PromptsConfig, ProtocolConfig
 from gram.config.data import (
     Dataset,
     ExtractionConfig,
@@ -25,18 +26,25 @@ from gram.config.run import (
     LossConfig,
     RunConfig,
 )
-from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig, ValidationConfig
+from gram.config.scores import (
+    LETTERS,
+    Kind,
+    PlainScoreName,
+    ScoreName,
+    ScoreSpec,
+    parse_score,
+)
+from gram.config.training import OptimizerConfig, TrainingConfig, ValidationConfig
 from gram.config.weights import EncoderWeights, ReleasedWeights, WeightsConfig
 from gram.config.whole import (
-    BenchmarkConfig,
     Config,
-    ProtocolConfig,
     ReportConfig,
     TableConfig,
     TableRow,
 )
 
 __all__ = [
+    "LETTERS",
     "AudioConfig",
     "BenchmarkConfig",
     "Config",
@@ -52,17 +60,21 @@ __all__ = [
     "Fraction",
     "GeneratedDataset",
     "InputsConfig",
+    "Kind",
     "LossConfig",
     "ModelConfig",
     "Name",
     "OptimizerConfig",
     "PackingConfig",
     "PicturesConfig",
+    "PlainScoreName",
+    "PromptsConfig",
     "ProtocolConfig",
     "ReleasedWeights",
     "ReportConfig",
     "RunConfig",
     "ScoreName",
+    "ScoreSpec",
     "Section",
     "ShardsConfig",
     "SpeechConfig",
@@ -78,4 +90,5 @@ __all__ = [
     "canonical_json",
     "describe_problems",
     "merged",
+    "parse_score",
 ]

@@ -126,13 +126,14 @@ class ExtractionConfig(PicturesConfig):
 
     jpeg_quality: int = Field(85, ge=1, le=100, description="JPEG quality of the kept frames.")
     min_frames: int = Field(
-        2, ge=1, description="A clip with fewer decoded frames is set aside as too short."
+        2, ge=1, description="A film with fewer decoded frames is set aside as too short."
     )
     min_bins: Fraction = Field(
         0.9,
         description=(
             "Least share of time bins that must be hit by a frame, of those that the clip's own "
-            "number of frames can hit. Below it the file is set aside as truncated."
+            "number of frames can hit; of sound alone, least share of its length. Below it the "
+            "file is set aside as truncated."
         ),
     )
     damaged: Literal["set_aside", "keep"] = Field(

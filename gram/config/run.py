@@ -6,7 +6,8 @@ from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
 from gram.config.model import ModelConfig
-from gram.config.training import OptimizerConfig, ScoreName, TrainingConfig
+from gram.config.scores import ScoreName, parse_score
+from gram.config.training import OptimizerConfig, TrainingConfig
 from gram.types import Modality
 
 
@@ -112,6 +113,13 @@ class EmbeddingConfig(Section):
 
     batch_size: int = Field(64, ge=1, description="Clips a forward pass.")
     frames: int = Field(8, ge=1, description="Frames taken of each clip (paper, Table 5: 8).")
+    condition: Literal["none", "float16", "float32"] = Field(
+        "none",
+        description=(
+            "Type in which the tokens that the matching head reads are kept, for re-ranking "
+            "(float16: 4 MB a clip in the paper's sizes); none: they are not."
+        ),
+    )
 
 
 class EvaluationConfig(Section):
@@ -123,6 +131,24 @@ class EvaluationConfig(Section):
     recall_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 5, 10), min_length=1, description="Cut-offs K of Recall@K, each once."
     )
+    rerank: int = Field(
+        50,
+        ge=1,
+        description=(
+            "Candidates of each query that the matching head reads, for scores with +rerank "
+            "(released code: 50); all, where there are fewer."
+        ),
+    )
+    halves: int = Field(
+        12,
+        ge=1,
+        description=(
+            "Random halves over which fitted scores are a mean, where no split is fitted on."
+        ),
+    )
+    resamples: int = Field(
+        1000, ge=100, description="Resamples of the clips that the 95 % intervals are made of."
+    )
 
     @field_validator("recall_at")
     @classmethod
@@ -131,6 +157,14 @@ class EvaluationConfig(Section):
             found = ", ".join(str(cut) for cut in cuts)
             raise ValueError(f"evaluation.recall_at names a cut-off twice: {found}; name it once")
         return cuts
+
+    @field_validator("scores")
+    @classmethod
+    def _scores_once(cls, scores: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(scores)) < len(scores):
+            found = ", ".join(scores)
+            raise ValueError(f"evaluation.scores names a score twice: {found}; name it once")
+        return scores
 
 
 class RunConfig(Section):
@@ -200,17 +234,23 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _scores_can_be_computed(self) -> "RunConfig":
+        for name in self.evaluation.scores:
+            if parse_score(name).is_reranked and self.embedding.condition == "none":
+                raise ValueError(
+                    f"evaluation.scores names {name!r}, and embedding.condition is none, so that "
+                    "the matching head has nothing to read; set it to float16, or take the score "
+                    "out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _loss_fits_model(self) -> "RunConfig":
         modalities, loss = self.model.modalities, self.loss
         if loss.kind == "area" and (len(modalities) != 2 or self.inputs.missing != "drop"):
             raise ValueError(
                 "loss.kind area needs two modalities beside text and inputs.missing drop; found "
                 f"{', '.join(modalities)} and {self.inputs.missing}; change these, or the kind"
-            )
-        if loss.kind == "area" and self.pretrain.modality_dropout > 0:
-            raise ValueError(
-                "loss.kind area needs all modalities of each clip, and pretrain.modality_dropout "
-                f"is {self.pretrain.modality_dropout}; set it to 0, or change the kind"
             )
         reads_them = loss.matching_weight > 0 and loss.matching_on == "video_audio"
         if reads_them and not {Modality.VIDEO, Modality.AUDIO} & set(modalities):

@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Name, Section
 
-Role = Literal["annotations", "ids", "videos", "audio", "clips", "weights"]
-"""annotations: texts; ids: lists of clips; videos, audio: archives; clips: a web site."""
+Role = Literal["annotations", "ids", "videos", "audio", "images", "clips", "weights"]
+"""annotations: texts; ids: lists of clips; videos, audio, images: archives; clips: a web site."""
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 """Endings of the archives that can be unpacked."""
@@ -57,7 +57,7 @@ class _FileSource(_Source):
     @property
     def is_media(self) -> bool:
         """Whether it is an archive of a data set's media files."""
-        return self.role in {"videos", "audio"}
+        return self.role in {"videos", "audio", "images"}
 
     @property
     def gives(self) -> tuple[str, ...]:

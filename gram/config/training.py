@@ -2,19 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gram.config.base import Fraction, Name, Section
-
-ScoreName = Literal[
-    "volume",
-    "residual",
-    "cosine_video",
-    "cosine_audio",
-    "cosine_subtitle",
-    "cosine_depth",
-    "cosine_mean",
-]
+from gram.config.scores import PlainScoreName
 
 
 class OptimizerConfig(Section):
@@ -65,7 +56,7 @@ class ValidationConfig(Section):
     )
     seed: int = Field(0, ge=0, description="Seed of the choice of clips that are held out.")
     every: int = Field(100, ge=1, description="Steps between two scores; the last step has one.")
-    score: ScoreName = Field("volume", description="Score that ranks clips and captions.")
+    score: PlainScoreName = Field("volume", description="Score that ranks clips and captions.")
     direction: Literal["text_to_item", "item_to_text"] = Field(
         "text_to_item", description="Direction of the retrieval whose recall counts."
     )
@@ -132,6 +123,13 @@ class TrainingConfig(Section):
             "highest recall on the validation clips, of equal ones the first."
         ),
     )
+
+    @field_validator("frozen")
+    @classmethod
+    def _frozen_once(cls, frozen: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(frozen)) < len(frozen):
+            raise ValueError(f"frozen names an encoder twice: {', '.join(frozen)}; name it once")
+        return frozen
 
     @model_validator(mode="after")
     def _best_is_known(self) -> "TrainingConfig":

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from gram.config.base import Name, Section, merged
+from gram.config.benchmark import BenchmarkConfig
+from gram.config.checks import check_halves, check_kept, check_start, check_training
 from gram.config.data import (
     Dataset,
     ExtractionConfig,
@@ -16,32 +18,14 @@ from gram.config.data import (
 )
 from gram.config.perception import DepthConfig, SubtitlesConfig
 from gram.config.run import RunConfig
-from gram.config.training import ScoreName, TrainingConfig
+from gram.config.scores import ScoreName, is_plain, parse_score
+from gram.config.training import TrainingConfig
 from gram.config.weights import WeightsConfig
-from gram.stages import STAGES
-from gram.types import ITEM_MODALITIES, Modality
+from gram.stages import VERSIONS
+from gram.types import Modality
 
-_TARGETS = frozenset({"all", "fetch", "report", *STAGES})
+_TARGETS = frozenset({"all", "fetch", "report", *VERSIONS})
 """Names of rules, which a table's target cannot have."""
-
-
-class ProtocolConfig(Section):
-    """What is ranked."""
-
-    split: Name = Field("test", description="Split that is ranked.")
-    captions: Literal["first", "all"] = Field(
-        "first", description="Queries: the first caption of each clip, or each caption."
-    )
-
-
-class BenchmarkConfig(Section):
-    """One data set with split and protocol, and how a run is finetuned for it."""
-
-    dataset: Name
-    protocol: ProtocolConfig = ProtocolConfig()
-    finetune: TrainingConfig | None = Field(
-        None, description="Finetuning before the evaluation; none: zero-shot."
-    )
 
 
 class TableRow(Section):
@@ -160,7 +144,7 @@ class Config(Section):
     def _starts_fit(self) -> "Config":
         for name in self.runs:
             for later, earlier in pairwise(self.lineage(name)):
-                _check_start(later, self.runs[later], self.runs[earlier])
+                check_start(later, self.runs[later], self.runs[earlier])
         return self
 
     @model_validator(mode="after")
@@ -175,12 +159,26 @@ class Config(Section):
                         f"{', '.join(sorted(self.datasets)) or 'none is defined'}, or give the "
                         "run weights of others"
                     )
+            if self.benchmarks[row.benchmark].protocol.fit_split is None:
+                check_halves(where, run, name=row.run, benchmark=row.benchmark)
             if row.score not in run.evaluation.scores:
                 raise ValueError(
                     f"{where} asks for the score {row.score!r} of run {row.run!r}, "
                     f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
                     "add it there"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _runs_can_be_trained(self) -> "Config":
+        for name, run in self.runs.items():
+            if run.pretrain_dataset is not None:
+                check_training(f"runs.{name}.pretrain", run.pretrain, run, name=name)
+        for _, row in self._lines():
+            training = self.benchmarks[row.benchmark].finetune
+            if training is not None:
+                where = f"benchmarks.{row.benchmark}.finetune"
+                check_training(where, training, self.runs[row.run], name=row.run)
         return self
 
     @model_validator(mode="after")
@@ -199,21 +197,53 @@ class Config(Section):
                     )
         return self
 
+    def embedded_as(self, benchmark: str) -> str:
+        """Name the benchmark under which the checkpoint and the embeddings of one are kept.
+
+        Benchmarks that differ in their protocol alone share both, under the name of the first.
+        """
+        asked = self.benchmarks[benchmark]
+        return next(
+            name
+            for name, one in self.benchmarks.items()
+            if (one.dataset, one.finetune, one.protocol.prompts)
+            == (asked.dataset, asked.finetune, asked.protocol.prompts)
+        )
+
     @property
     def showcase(self) -> TableRow:
         """The line of a table that the report shows in detail."""
-        return self.report.showcase or self.tables[self.targets[0]].rows[-1]
+        if self.report.showcase is not None:
+            return self.report.showcase
+        rows = self.tables[self.targets[0]].rows
+        others = [
+            row.model_copy(update={"score": score})
+            for row in rows
+            for score in self.runs[row.run].evaluation.scores
+        ]
+        plain = [row for row in (*others, *rows) if is_plain(row.score)]
+        return (plain or rows)[-1]
+
+    @model_validator(mode="after")
+    def _showcase_is_plain(self) -> "Config":
+        if not is_plain(self.showcase.score):
+            raise ValueError(
+                f"the report shows a line in detail by a score of vectors alone, found "
+                f"{self.showcase.score!r}; name another one in report.showcase"
+            )
+        return self
 
     @model_validator(mode="after")
     def _scores_fit_modalities(self) -> "Config":
         for name, run in self.runs.items():
             for score in run.evaluation.scores:
-                modality = score.removeprefix("cosine_")
-                if modality in set(ITEM_MODALITIES) - set(run.model.modalities):
-                    raise ValueError(
-                        f"runs.{name} is scored by {score!r} but has no modality {modality!r}; "
-                        f"it has {', '.join(run.model.modalities)}"
-                    )
+                try:
+                    spec = parse_score(score)
+                    spec.modalities_of(run.model.modalities)
+                    if spec.is_reranked:
+                        spec.read_of(run.model.modalities)
+                except ValueError as error:
+                    raise ValueError(f"runs.{name}.evaluation.scores: {error}") from None
         return self
 
     @model_validator(mode="after")
@@ -239,7 +269,7 @@ class Config(Section):
     def _inputs_fit_extraction(self) -> "Config":
         for name, run in self.runs.items():
             if {Modality.VIDEO, Modality.DEPTH} & set(run.model.modalities):
-                _check_kept(name, run, self.extraction)
+                check_kept(name, run, self.extraction)
         return self
 
     def _lines(self) -> list[tuple[str, TableRow]]:
@@ -272,6 +302,8 @@ class Config(Section):
         for benchmark, config in self.benchmarks.items():
             where = f"benchmarks.{benchmark}"
             found += self._split_references(where, config.dataset, config.protocol.split)
+            if config.protocol.fit_split is not None:
+                found += self._split_references(where, config.dataset, config.protocol.fit_split)
             if config.finetune is not None:
                 found += self._split_references(where, config.dataset, config.finetune.split)
         for where, row in self._lines():
@@ -318,55 +350,3 @@ class Config(Section):
         """Name the splits of a data set."""
         config = self.datasets[dataset]
         return set(config.annotations if isinstance(config, FolderDataset) else config.clips)
-
-
-def _check_kept(name: str, run: RunConfig, extraction: ExtractionConfig) -> None:
-    """Check that a run asks for no more of any clip than extraction keeps of each.
-
-    A clip may have less than that, and then frames are repeated, or enlarged.
-    """
-    frames, pixels = extraction.frames_per_clip, extraction.short_side
-    for key, wanted, kept_key, kept, outcome in (
-        ("inputs.train_frames", run.inputs.train_frames, "frames_per_clip", frames, "repeated"),
-        ("embedding.frames", run.embedding.frames, "frames_per_clip", frames, "repeated"),
-        ("inputs.image_pixels", run.inputs.image_pixels, "short_side", pixels, "enlarged"),
-    ):
-        if wanted > kept:
-            raise ValueError(
-                f"runs.{name}.{key} is {wanted}, but extraction.{kept_key} keeps {kept}: "
-                f"frames of every clip would be {outcome}; lower the one or raise the other"
-            )
-
-
-def _check_start(name: str, run: RunConfig, start: RunConfig) -> None:
-    """Check that a run's weights have the shapes of the run's that it starts from."""
-    if run.inputs.vocabulary is not None:
-        raise ValueError(
-            f"runs.{name} starts from {run.start!r}, whose word pieces it takes, and names "
-            f"inputs.vocabulary {run.inputs.vocabulary!r} too; set that to null, or drop the start"
-        )
-    sizes, start_sizes = (_shapes(config) for config in (run, start))
-    for part, size in sizes.items():
-        if size != start_sizes[part]:
-            raise ValueError(
-                f"runs.{name} starts from {run.start!r}, whose {part} is another one: "
-                f"{start_sizes[part]} there, {size} here; make them equal, or drop the start"
-            )
-
-
-_SHAPELESS = {"dropout", "drop_path", "layer_drop", "gradient_decay"}
-"""Settings of encoders that change no weight's shape."""
-
-
-def _shapes(run: RunConfig) -> dict[str, object]:
-    """Name the settings that decide the shapes of a run's weights."""
-    model, inputs = run.model, run.inputs
-    return {
-        "model.embedding_width": model.embedding_width,
-        "model.vision": model.vision.model_dump(exclude=_SHAPELESS),
-        "model.audio": model.audio.model_dump(exclude=_SHAPELESS),
-        "model.text": model.text.model_dump(exclude=_SHAPELESS),
-        "inputs.image_pixels": inputs.image_pixels,
-        "inputs.train_frames": inputs.train_frames,
-        "inputs.audio_clips": inputs.audio_clips,
-    }

@@ -16,7 +16,7 @@ from gram.data.tars import MEMBERS
 from gram.types import Modality
 
 COLUMNS = [
-    *("clip_id", "split", "captions", "subtitle", "status", "audio_seconds", "shard"),
+    *("clip_id", "split", "captions", "subtitle", "label", "status", "audio_seconds", "shard"),
     *("has_video", "has_audio", "has_subtitle", "has_depth", "jpgs_sizes", "depths_sizes"),
     *(f"{kind}_{fact}" for kind in MEMBERS for fact in ("offset", "size", "crc32")),
 ]
@@ -66,6 +66,7 @@ def select_clips(
     split: str,
     modalities: Sequence[Modality],
     missing: Literal["drop", "mask"],
+    needs_sound: bool = False,
 ) -> Selection:
     """Choose the clips of a split that a run can use, and count the others.
 
@@ -76,6 +77,7 @@ def select_clips(
         missing: What becomes of a clip that lacks one of them. ``drop``: it is left out, but a
             clip without a subtitle stays and has an empty one, as published. ``mask``: it stays,
             without that modality. A clip that has none of them is left out either way.
+        needs_sound: Whether a clip without a sound is left out, whatever the modalities.
 
     Raises:
         ValueError: If there is no such split, or no clip is left.
@@ -85,7 +87,10 @@ def select_clips(
     if not counts["rows"]:
         splits = ", ".join(sorted(index["split"].unique().to_pylist())) or "none"
         raise ValueError(f"the index has no clip of the split {split!r}; it has: {splits}")
-    for cause, is_out_n in _causes(index, modalities, missing=missing):
+    causes = _causes(index, modalities, missing=missing)
+    if needs_sound:
+        causes.append(("without sound", ~_has(index, Modality.AUDIO)))
+    for cause, is_out_n in causes:
         number = int((kept_n & is_out_n).sum())
         if number or cause == "unusable":
             counts[cause] = number

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gram.config import InputsConfig
+from gram.data.sound import SAMPLE_RATE_HZ
 from gram.data.tars import MEMBERS, Member, read_member
 from gram.data.transforms import (
-    SAMPLE_RATE_HZ,
     filter_bank,
     num_slices,
     samples_of_slice,

@@ -20,7 +20,6 @@ from gram.config import ExtractionConfig
 from gram.data.clip_statistics import is_black, loudness_dbfs, silent_share
 from gram.data.decode_command import (
     KEPT_TIMES_FILE,
-    SAMPLE_RATE_HZ,
     SOUND_FILE,
     TIMES_FILE,
     ClipSource,
@@ -30,6 +29,7 @@ from gram.data.decode_command import (
     reachable_bins,
 )
 from gram.data.ffmpeg import Finished, run
+from gram.data.sound import SAMPLE_RATE_HZ
 from gram.data.status import Status
 from gram.files import MIN_FREE_BYTES, DiskFullError, full_disk_explained
 
@@ -55,11 +55,12 @@ class Decoded:
     Attributes:
         status: OK, or why the clip is set aside.
         reason: Why, in words; None if the status is OK.
-        jpegs: Kept frames as JPEG, in order of time; none unless the status is OK.
+        jpegs: Kept frames as JPEG, in order of time; none of sound alone, or unless the status is
+            OK.
         times: Time of each, in seconds from the clip's start.
         bins_hit: Number of time bins that a frame was found for.
         decoded_frames: Number of all frames of the clip.
-        black_share: Share of the kept frames that are black, 0 to 1.
+        black_share: Share of the kept frames that are black, 0 to 1; None if there is none.
         flac: Sound as FLAC, 16 bit, mono, ``SAMPLE_RATE_HZ``; None if there is none.
         audio_seconds: Length of the sound.
         loudness_dbfs: Its root mean square, in dB of full scale; None if there is none.
@@ -73,7 +74,7 @@ class Decoded:
     times: tuple[float, ...] = ()
     bins_hit: int = 0
     decoded_frames: int = 0
-    black_share: float = 0.0
+    black_share: float | None = None
     flac: bytes | None = None
     audio_seconds: float = 0.0
     loudness_dbfs: float | None = None
@@ -128,7 +129,7 @@ def decode_clip(source: ClipSource, settings: ExtractionConfig, *, program: Path
 def _decode(
     source: ClipSource, settings: ExtractionConfig, *, program: Path, is_strict: bool
 ) -> Decoded:
-    seconds = min(source.duration_seconds, LONGEST_SECONDS)
+    seconds = min(source.duration_seconds or 0.0, LONGEST_SECONDS)
     limit_seconds = settings.timeout_seconds + 2 * seconds
     pictures = _Pictures()
     temporary = Path(tempfile.gettempdir())
@@ -218,7 +219,7 @@ def _collect(
     if len(jpegs) != len(kept_times):
         reason = f"{source.media.name} gave {len(jpegs)} pictures for {len(kept_times)} frames"
         return Decoded(status=Status.UNREADABLE, reason=reason)
-    if len(jpegs) > 1 and bin_of(kept_times[0] - _origin(times, source), settings, source) < 0:
+    if len(jpegs) > 1 and _first_bin(kept_times[0], times, source=source, settings=settings) < 0:
         del jpegs[0], blacks[0], kept_times[0]  # kept for clips of one frame; in front of all bins
     decoded = Decoded(
         status=Status.OK,
@@ -226,20 +227,58 @@ def _collect(
         times=tuple(kept_times),
         bins_hit=len(jpegs),
         decoded_frames=times.count,
-        black_share=sum(blacks) / max(len(blacks), 1),
+        black_share=sum(blacks) / len(blacks) if blacks else None,
         flac=_encode_sound(samples_n) if len(samples_n) else None,
         audio_seconds=len(samples_n) / SAMPLE_RATE_HZ,
         loudness_dbfs=loudness_dbfs(samples_n),
         silent_share=silent_share(samples_n, sample_rate_hz=SAMPLE_RATE_HZ),
         decode_errors=finished.num_messages,
     )
+    if source.picture_format is not None:
+        return _check_picture(decoded, source)
+    if source.video_stream is None:
+        return _check_sound(decoded, source, settings)
     return _check_frames(decoded, times, source=source, settings=settings)
+
+
+def _first_bin(
+    seconds: float, times: _Times, *, source: ClipSource, settings: ExtractionConfig
+) -> int:
+    """Give the time bin of the first frame that was kept."""
+    assert source.duration_seconds is not None  # noqa: S101 - a still picture keeps one frame
+    return bin_of(
+        seconds - _origin(times, source),
+        bins=settings.frames_per_clip,
+        duration_seconds=source.duration_seconds,
+    )
+
+
+def _check_picture(decoded: Decoded, source: ClipSource) -> Decoded:
+    """Set a still picture aside that gave none."""
+    if decoded.jpegs:
+        return decoded
+    reason = f"{source.media.name} holds no picture that can be decoded"
+    return Decoded(status=Status.UNREADABLE, reason=reason)
+
+
+def _check_sound(decoded: Decoded, source: ClipSource, settings: ExtractionConfig) -> Decoded:
+    """Set sound alone aside that is none, or that ends too early."""
+    assert source.duration_seconds is not None  # noqa: S101 - a sound has a length
+    name, found = source.media.name, decoded.audio_seconds
+    if not found:
+        return Decoded(status=Status.NO_AUDIO, reason=f"{name} holds no sound that can be decoded")
+    wanted = min(source.duration_seconds, settings.max_seconds)
+    if found >= settings.min_bins * wanted:
+        return decoded
+    reason = f"{name} has sound for {found:.2f} of {wanted:.2f} s (extraction.min_bins)"
+    return Decoded(status=Status.TRUNCATED, reason=reason)
 
 
 def _check_frames(
     decoded: Decoded, times: _Times, *, source: ClipSource, settings: ExtractionConfig
 ) -> Decoded:
-    """Set a clip aside that has too few frames, or that ends too early."""
+    """Set a film aside that has too few frames, or that ends too early."""
+    assert source.duration_seconds is not None  # noqa: S101 - a film has a length
     name, seconds = source.media.name, source.duration_seconds
     if times.count < settings.min_frames:
         reason = f"{name}: {times.count} of at least {settings.min_frames} frames"

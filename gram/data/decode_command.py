@@ -13,9 +13,7 @@ import ffmpeg
 
 from gram.config import ExtractionConfig
 from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
-
-SAMPLE_RATE_HZ = 16_000
-"""Sample rate of the sound that is kept: what the audio encoders were trained on."""
+from gram.data.sound import SAMPLE_RATE_HZ
 
 TIMES_FILE, KEPT_TIMES_FILE, SOUND_FILE = "times.txt", "kept.txt", "sound.s16"
 """Files in the clip's own temporary folder; fixed names, so none holds a part of a clip's name."""
@@ -34,19 +32,22 @@ class ClipSource:
 
     Attributes:
         media: The file.
-        video_stream: Number of its stream that is the picture.
+        video_stream: Number of its stream that is the picture; None: it is sound alone.
         audio_stream: Number of its stream that is the sound; None if there is none.
         start_seconds: Where the clip starts in the file; None: at the file's start.
         end_seconds: Where the clip ends in the file; None: at the file's end.
-        duration_seconds: Length of the clip's picture.
+        duration_seconds: Length of the clip's picture, or of its sound where it has no other; None
+            for a still picture.
+        picture_format: ffmpeg's name of the format of a still picture; None: it is none.
     """
 
     media: Path
-    video_stream: int
+    video_stream: int | None
     audio_stream: int | None
     start_seconds: float | None
     end_seconds: float | None
-    duration_seconds: float
+    duration_seconds: float | None
+    picture_format: str | None = None
 
     @property
     def is_part(self) -> bool:
@@ -65,17 +66,19 @@ def decode_command(
         program: The ffmpeg program. It runs in the folder that gets the files.
         is_strict: Whether damage ends it.
     """
-    stream = _open(source)
-    frames = ffmpeg.output(
-        _choose_frames(stream[str(source.video_stream)], source, settings),
-        "pipe:1",
-        format="image2pipe",
-        vcodec="ppm",  # each picture states its size, which rotation and pixel shape decide
-        pix_fmt="rgb24",
-        fps_mode="passthrough",
-        threads=1,
-    )
-    outputs = [frames]
+    stream = _open(source, is_strict=is_strict)
+    outputs = []
+    if source.video_stream is not None:
+        frames = ffmpeg.output(
+            _choose_frames(stream[str(source.video_stream)], source, settings),
+            "pipe:1",
+            format="image2pipe",
+            vcodec="ppm",  # each picture states its size, which rotation and pixel shape decide
+            pix_fmt="rgb24",
+            fps_mode="passthrough",
+            threads=1,
+        )
+        outputs.append(frames)
     if source.audio_stream is not None:
         sound = ffmpeg.output(
             stream[str(source.audio_stream)],
@@ -102,10 +105,14 @@ def check_command(source: ClipSource, stream: int, *, program: Path) -> list[str
     return [program, *_QUIET, *_STRICT, *arguments]
 
 
-def _open(source: ClipSource) -> ffmpeg.nodes.Stream:
-    part = {}
+def _open(source: ClipSource, *, is_strict: bool = True) -> ffmpeg.nodes.Stream:
+    part: dict[str, object] = {}
     if source.is_part:
         part = {"ss": source.start_seconds or 0.0, "t": source.duration_seconds}
+    if source.picture_format is not None:
+        part |= {"format": source.picture_format}  # or a % in its name would stand for other files
+        if is_strict and source.picture_format == "jpeg_pipe":
+            part |= {"err_detect": "explode"}  # or one that was cut would pass
     return ffmpeg.input(
         f"file:{source.media.absolute()}",
         format_whitelist=FORMAT_WHITELIST,
@@ -121,17 +128,13 @@ def _choose_frames(
     stream: ffmpeg.nodes.FilterableStream, source: ClipSource, settings: ExtractionConfig
 ) -> ffmpeg.nodes.FilterableStream:
     """Keep one frame a time bin, and the first one for clips that have no other; scale them."""
-    origin = "0" if source.is_part else "start_t"
-    last = settings.frames_per_clip - 1
-    per_second = settings.frames_per_clip / source.duration_seconds
-    bins = [f"min({last},floor(({t}-{origin})*{per_second}-0.5+1e-6))" for t in ("t", "prev_t")]
     wide, high = "iw*sar", "ih"
     scale = f"min(1,{settings.short_side}/min({wide},{high}))"
     return (
         # The filter prints only frames that carry the note, and no notes of the file's own.
         stream.filter("metadata", mode="add", key="gram", value="1")
         .filter("metadata", mode="print", key="gram", file=TIMES_FILE)
-        .filter("select", f"if(isnan(prev_t),1,gt({bins[0]},{bins[1]}))")
+        .filter("select", _choice(source, settings))
         .filter("metadata", mode="print", key="gram", file=KEPT_TIMES_FILE)
         .filter(
             "scale",
@@ -142,11 +145,20 @@ def _choose_frames(
     )
 
 
-def bin_of(seconds: float, settings: ExtractionConfig, source: ClipSource) -> int:
+def _choice(source: ClipSource, settings: ExtractionConfig) -> str:
+    """Give the expression that is true for the frames that are kept."""
+    if source.duration_seconds is None:
+        return "isnan(prev_t)"
+    origin = "0" if source.is_part else "start_t"
+    last = settings.frames_per_clip - 1
+    per_second = settings.frames_per_clip / source.duration_seconds
+    bins = [f"min({last},floor(({t}-{origin})*{per_second}-0.5+1e-6))" for t in ("t", "prev_t")]
+    return f"if(isnan(prev_t),1,gt({bins[0]},{bins[1]}))"
+
+
+def bin_of(seconds: float, *, bins: int, duration_seconds: float) -> int:
     """Give the last bin whose center lies at or before a time; -1 before the first center."""
-    bins = settings.frames_per_clip
-    found = math.floor(seconds * bins / source.duration_seconds - 0.5 + 1e-6)
-    return min(bins - 1, found)
+    return min(bins - 1, math.floor(seconds * bins / duration_seconds - 0.5 + 1e-6))
 
 
 def reachable_bins(num_frames: int, bins: int) -> int:

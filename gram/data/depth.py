@@ -38,7 +38,7 @@ JPEG_QUALITY = 95
 DEPTH = pa.schema(
     [
         ("clip_id", pa.string()),
-        ("status", pa.string()),  # ok, not_found or unreadable; null: the clip cannot be used
+        ("status", pa.string()),  # ok, not_found, unreadable, no_video; null: clip not usable
         ("reason", pa.string()),  # null where status is ok or null
         ("maps", pa.int32()),  # kept
     ]

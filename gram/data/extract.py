@@ -15,7 +15,7 @@ from gram.config import ExtractionConfig
 from gram.data.decode import Decoded, decode_clip
 from gram.data.decode_command import ClipSource
 from gram.data.ffmpeg import ffmpeg_version, find_ffmpeg
-from gram.data.status import DecidingStage, Status
+from gram.data.status import DecidingStage, Medium, Status
 from gram.data.tables import EXTRACTION, Row, printable, read_rows, write_rows
 from gram.data.tars import add_member, open_archive
 from gram.files import atomic_path
@@ -45,9 +45,9 @@ def extract_chunk(
     """Decode the usable clips of one chunk.
 
     The tar has, for each clip that could be decoded and in the order of the table, the members
-    ``<key>.jpgs`` (the frames' JPEGs one behind the other), ``<key>.flac`` (if it has sound) and
-    ``<key>.json`` (clip id, bytes and time of each frame, facts). The same input gives the same
-    bytes with one version of ffmpeg.
+    ``<key>.jpgs`` (the frames' JPEGs one behind the other, if it has some), ``<key>.flac`` (if it
+    has sound) and ``<key>.json`` (clip id, bytes and time of each frame, facts). The same input
+    gives the same bytes with one version of ffmpeg.
 
     Args:
         settings: What is kept.
@@ -82,9 +82,10 @@ def _log_counts(rows: Sequence[Row]) -> None:
     usable = [row for row in rows if row["status"] == Status.OK]
     counts = Counter(f"{row['status']} ({row['stage']})" for row in rows if row["stage"])
     log.info(
-        "%d of %d clips extracted, %d with sound%s",
+        "%d of %d clips extracted, %d with frames, %d with sound%s",
         len(usable),
         len(rows),
+        sum(row["has_video"] for row in usable),
         sum(row["has_audio"] for row in usable),
         "".join(f", {count} {state}" for state, count in sorted(counts.items())),
     )
@@ -107,6 +108,7 @@ def _decode_row(row: Row, *, settings: ExtractionConfig, program: Path) -> Decod
         start_seconds=row["start_seconds"],
         end_seconds=row["end_seconds"],
         duration_seconds=row["duration_seconds"],
+        picture_format=row["container"] if row["medium"] == Medium.PICTURE else None,
     )
     return decode_clip(source, settings, program=program)
 
@@ -116,6 +118,7 @@ def _update(row: Row, clip: Decoded) -> None:
     row["status"], row["reason"] = clip.status, printable(clip.reason) if clip.reason else None
     row["stage"] = None if clip.status is Status.OK else DecidingStage.EXTRACT
     if clip.status is Status.OK:
+        row["has_video"] = bool(clip.jpegs)
         row["has_audio"] = clip.flac is not None  # a track may be there and hold nothing
         row["frames"] = len(clip.jpegs)
         row |= {name: getattr(clip, name) for name in MEASURED}
@@ -154,7 +157,7 @@ def _add_clip(tar: tarfile.TarFile, row: Row, clip: Decoded) -> None:
         "audio_seconds": clip.audio_seconds,
         "media": {name: row[name] for name in FACTS},
     }
-    members = {"jpgs": b"".join(clip.jpegs), "flac": clip.flac}
+    members = {"jpgs": b"".join(clip.jpegs) or None, "flac": clip.flac}
     members["json"] = json.dumps(record, ensure_ascii=False, sort_keys=True).encode()
     for suffix, content in members.items():
         if content is not None:

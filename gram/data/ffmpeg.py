@@ -20,10 +20,10 @@ VARIABLE = "GRAM_FFMPEG"
 """Environment variable that names the program, before any other is looked for."""
 
 FORMAT_WHITELIST = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,mp3,aac,flac,wav"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,mp3,aac,flac,wav,aiff,"
+    "bmp_pipe,jpeg_pipe,png_pipe,tiff_pipe,webp_pipe"
 )
-"""Containers that are read. A playlist or script by the name of a clip would open other files; a
-picture would pass for a video of one frame. Sound formats are here to be told apart from damage."""
+"""Containers that are read. A playlist or script by the name of a clip would open other files."""
 
 PROTOCOL_WHITELIST = "file"
 """Where a container may read from: no network, no pipe."""

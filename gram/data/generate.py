@@ -30,10 +30,10 @@ from gram.data.generated_world import (
     write_subtitle,
 )
 from gram.data.media_files import chunk_of
+from gram.data.sound import SAMPLE_RATE_HZ
 from gram.files import atomic_path, write_text
 from gram.progress import track
 
-SAMPLE_RATE_HZ = 16_000
 LOWEST_HZ, HIGHEST_HZ = 150.0, 3000.0
 """Pitch of the first and of the last key of ``PITCHES``; the others lie between, log spaced."""
 

@@ -55,8 +55,9 @@ def batches(
         workers: Threads that read ahead; 0: each batch is read when it is asked for.
 
     Raises:
-        ValueError: If a batch has fewer items than there are ranks; when it is asked for, if a
-            clip of a batch cannot be read; names clip and shard.
+        ValueError: If a batch has fewer items than there are ranks, or the epoch fewer batches
+            than ``start``; when a batch is asked for, if a clip of it cannot be read; names clip
+            and shard.
     """
     size = min(batch_size, len(dataset))
     if size < share.world:

@@ -1,9 +1,9 @@
-"""The manifest of a data set's shards, and whether the shards are still what it says."""
+"""The manifest of a data set's shards, and whether shards and indexes are still what it says."""
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gram.data.tars import remedy
 from gram.files import sha256_of
@@ -27,15 +27,46 @@ class ShardFacts(NamedTuple):
     sha256: str
 
 
-class Finding(NamedTuple):
-    """A shard, and what is wrong with it; None: nothing."""
+class IndexFacts(NamedTuple):
+    """What tells that an index, of a chunk or of all, is the one that was written.
 
-    shard: Path
+    Attributes:
+        file: File name.
+        bytes: Its size.
+        sha256: Digest of its content, 64 hexadecimal digits.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class Finding(NamedTuple):
+    """A shard or an index, and what is wrong with it; None: nothing."""
+
+    file: Path
     problem: str | None
 
 
-def read_manifest(folder: Path) -> list[ShardFacts]:
-    """Read which shards a data set has.
+class Manifest(NamedTuple):
+    """Which files a data set has: its shards, and the indexes of all chunks and of all clips."""
+
+    shards: list[ShardFacts]
+    indexes: list[IndexFacts]
+
+    @property
+    def files(self) -> list[ShardFacts | IndexFacts]:
+        """All of them; the first field of each is the file's name."""
+        return [*self.shards, *self.indexes]
+
+
+def facts_of_index(path: Path) -> IndexFacts:
+    """Give the facts of an index, read whole."""
+    return IndexFacts(path.name, path.stat().st_size, sha256_of(path))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read which shards and indexes a data set has.
 
     Raises:
         ValueError: If there is no manifest in the folder, or it is none.
@@ -47,15 +78,21 @@ def read_manifest(folder: Path) -> list[ShardFacts]:
             "run the workflow, which makes it"
         )
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["shards"]
-        shards = [ShardFacts(*(entry[name] for name in ShardFacts._fields)) for entry in entries]
-        if elsewhere := [one.shard for one in shards if Path(one.shard).name != one.shard]:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        shards = [ShardFacts(*_fields(one, ShardFacts._fields)) for one in content["shards"]]
+        indexes = [IndexFacts(*_fields(one, IndexFacts._fields)) for one in content["indexes"]]
+        found = Manifest(shards, indexes)
+        if elsewhere := [one[0] for one in found.files if Path(one[0]).name != one[0]]:
             raise ValueError(f"{elsewhere[0]} is not the name of a file")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is not a manifest of shards ({error!r}); delete it and run the workflow again"
         ) from error
-    return shards
+    return found
+
+
+def _fields(entry: dict[str, Any], names: Sequence[str]) -> list[Any]:
+    return [entry[name] for name in names]
 
 
 def check_sizes(folder: Path) -> None:
@@ -64,16 +101,16 @@ def check_sizes(folder: Path) -> None:
     Raises:
         ValueError: If one is not; names the first and counts them.
     """
-    findings = [size_of_shard(folder, facts) for facts in read_manifest(folder)]
+    findings = [_compare_size(folder, facts) for facts in read_manifest(folder).shards]
     wrong = [finding for finding in findings if finding.problem is not None]
     if wrong:
         others = f" (and {len(wrong) - 1} others)" if len(wrong) > 1 else ""
-        raise ValueError(f"the shard {wrong[0].shard} {wrong[0].problem}{others}; {remedy(folder)}")
+        raise ValueError(f"the shard {wrong[0].file} {wrong[0].problem}{others}; {remedy(folder)}")
 
 
-def size_of_shard(folder: Path, facts: ShardFacts) -> Finding:
-    """Compare a shard's size with the manifest, without reading it."""
-    path = Path(folder) / facts.shard
+def _compare_size(folder: Path, facts: ShardFacts | IndexFacts) -> Finding:
+    """Compare a file's size with the manifest, without reading it."""
+    path = Path(folder) / facts[0]
     if not path.is_file():
         return Finding(path, "is not there")
     if (size := path.stat().st_size) != facts.bytes:
@@ -81,28 +118,29 @@ def size_of_shard(folder: Path, facts: ShardFacts) -> Finding:
     return Finding(path, None)
 
 
-def content_of_shard(folder: Path, facts: ShardFacts) -> Finding:
-    """Compare a shard's size and content with the manifest; reads it whole."""
-    finding = size_of_shard(folder, facts)
-    if finding.problem is None and sha256_of(finding.shard) != facts.sha256:
-        return Finding(finding.shard, "has changed since it was packed, its SHA-256 is another one")
+def compare(folder: Path, facts: ShardFacts | IndexFacts) -> Finding:
+    """Compare the size and content of a shard or an index with its facts; reads it whole."""
+    finding = _compare_size(folder, facts)
+    if finding.problem is None and sha256_of(finding.file) != facts.sha256:
+        return Finding(finding.file, "has changed since it was packed, its SHA-256 is another one")
     return finding
 
 
-def verify_shards(folder: Path) -> Iterator[Finding]:
-    """Compare every shard of a data set with its manifest, one after the other; reads all.
+def verify(folder: Path) -> Iterator[Finding]:
+    """Compare every shard and index of a data set with its manifest, one by one; reads all.
 
     Raises:
         ValueError: If there is no manifest.
     """
-    for facts in read_manifest(folder):
-        yield content_of_shard(folder, facts)
+    for facts in read_manifest(folder).files:
+        yield compare(folder, facts)
 
 
-def extra_shards(folder: Path) -> list[Path]:
-    """Name the tars in a folder that its manifest does not have."""
-    known = {facts.shard for facts in read_manifest(folder)}
-    return sorted(path for path in Path(folder).glob("*.tar") if path.name not in known)
+def extra_files(folder: Path) -> list[Path]:
+    """Name the tars and indexes in a folder that its manifest does not have."""
+    known = {facts[0] for facts in read_manifest(folder).files}
+    found = [*Path(folder).glob("*.tar"), *Path(folder).glob("*.parquet")]
+    return sorted(path for path in found if path.name not in known)
 
 
 def chunk_index(shard: Path) -> Path:
@@ -110,16 +148,17 @@ def chunk_index(shard: Path) -> Path:
     return shard.with_name(f"{shard.stem.rpartition('-')[0]}.parquet")
 
 
-def discard(shards: Sequence[Path]) -> list[Path]:
-    """Remove shards with the indexes that lead to them, so that the workflow packs them again.
+def discard(files: Sequence[Path]) -> list[Path]:
+    """Remove shards and indexes with what leads to them, so that the workflow makes them again.
 
     Returns:
         The files that were removed.
     """
     removed = []
-    for shard in shards:
-        folder = shard.parent
-        for path in (folder / MANIFEST, folder / "index.parquet", chunk_index(shard), shard):
+    for file in files:
+        folder = file.parent
+        leading = [chunk_index(file)] if file.suffix == ".tar" else []
+        for path in (folder / MANIFEST, folder / "index.parquet", *leading, file):
             if path.is_file():
                 path.unlink()
                 removed.append(path)

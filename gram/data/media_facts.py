@@ -18,14 +18,26 @@ import av
 import av.logging
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
-from gram.data.status import Status
+from gram.data.media_files import PICTURE_SUFFIXES
+from gram.data.status import Medium, Status
 
 READY = "ready"
 """First line that the process writes."""
+
+_PICTURES = {
+    b"\xff\xd8\xff": "jpeg_pipe",
+    b"\x89PNG\r\n\x1a\n": "png_pipe",
+    b"II*\0": "tiff_pipe",
+    b"MM\0*": "tiff_pipe",
+}
+"""First bytes of still pictures, and ffmpeg's names of their formats."""
+
+_GUESSED_LENGTHS = ("mp3", "aac")
+"""Formats of sound without a header of the whole; a length is guessed from the first bit rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +46,13 @@ class MediaFacts:
 
     Attributes:
         status: OK, or why the file cannot be used.
+        medium: What it is; None unless the status is OK.
         reason: Why, in words; None if the status is OK.
         is_cut: Whether the file's index names bytes behind the file's end.
-        file_seconds: Length of the picture, from its first frame to the end of its last.
+        file_seconds: Length of the picture, from its first frame to the end of its last; of the
+            sound where there is no picture; None of a still picture.
         container: Names of the container format.
-        video_stream: Number of the stream that is the picture.
+        video_stream: Number of the stream that is the picture; None if there is none.
         video_codec: Its codec.
         width: Width as coded, in pixels.
         height: Height as coded, in pixels.
@@ -51,6 +65,7 @@ class MediaFacts:
     """
 
     status: Status = Status.OK
+    medium: Medium | None = None
     reason: str | None = None
     is_cut: bool = False
     file_seconds: float | None = None
@@ -79,13 +94,65 @@ def read_facts(path: Path) -> MediaFacts:
         return MediaFacts(status=Status.UNREADABLE, reason="is empty (0 bytes)")
     options = {"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": PROTOCOL_WHITELIST}
     try:
+        picture_format = _picture_format(path)
         # Non-UTF-8 titles are common and say nothing that is read here.
         with av.open(
-            f"file:{path.absolute()}", options=options, metadata_errors="replace"
+            f"file:{path.absolute()}",
+            format=picture_format,
+            options=options,
+            metadata_errors="replace",
         ) as media:
-            return _facts_of(media, path)
+            return _facts_of_picture(media, path) if picture_format else _facts_of(media, path)
     except av.FFmpegError as error:
         return _facts_of_failure(error)
+    except OSError as error:
+        return MediaFacts(status=Status.UNREADABLE, reason=f"cannot be read: {error.strerror}")
+
+
+def _picture_format(path: Path) -> str | None:
+    """Give ffmpeg's name of the format of a still picture, by its first bytes; None: it is none."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head.startswith(b"RIFF") and head.endswith(b"WEBP"):
+        return "webp_pipe"
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return "bmp_pipe"
+    return next((name for start, name in _PICTURES.items() if head.startswith(start)), None)
+
+
+def _facts_of_picture(media: InputContainer, path: Path) -> MediaFacts:
+    """Give the facts of a still picture; one by the name of a film is a mistake, no film."""
+    container = media.format.name
+    kind = container.removesuffix("_pipe")
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        reason = (
+            f"is a still picture ({kind}) by the name of a film; name it .{kind} if it is meant"
+        )
+        return MediaFacts(status=Status.NO_VIDEO, reason=reason, container=container)
+    video = _choose_video(media)
+    if video is None:
+        reason = f"is a still picture ({kind}) whose size cannot be read"
+        return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
+    if problem := _too_large(video):
+        return MediaFacts(status=Status.UNREADABLE, reason=problem, container=container)
+    return MediaFacts(
+        medium=Medium.PICTURE,
+        container=container,
+        video_stream=video.index,
+        video_codec=video.codec_context.codec.canonical_name,
+        width=video.width,
+        height=video.height,
+    )
+
+
+def _too_large(video: VideoStream) -> str | None:
+    """Say what is wrong with the size of a picture, if something is."""
+    if video.width * video.height <= MAX_PIXELS:
+        return None
+    return (
+        f"has pictures of {video.width} x {video.height} pixels, where {MAX_PIXELS} are the most "
+        "that is decoded; make it smaller"
+    )
 
 
 def _facts_of_failure(error: av.FFmpegError) -> MediaFacts:
@@ -105,17 +172,16 @@ def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
     container = media.format.name
     video = _choose_video(media)
     if video is None:
-        return _facts_without_video(media)
-    if video.width * video.height > MAX_PIXELS:
-        reason = f"has pictures of {video.width} x {video.height} pixels, where {MAX_PIXELS} are "
-        reason += "the most that is decoded; make it smaller"
-        return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
+        return _facts_without_video(media, path)
+    if problem := _too_large(video):
+        return MediaFacts(status=Status.UNREADABLE, reason=problem, container=container)
     rate = video.average_rate or video.guessed_rate
     seconds = _picture_seconds(media, video)
     if seconds is None:
         reason = "has a video track without a single frame"
         return MediaFacts(status=Status.TOO_SHORT, reason=reason, container=container)
     return MediaFacts(
+        medium=Medium.FILM,
         is_cut=_is_cut(media, path),
         file_seconds=seconds,
         container=container,
@@ -125,7 +191,7 @@ def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
         height=video.height,
         frame_rate=float(rate) if rate else None,
         picture_start_seconds=_picture_start(media, video),
-        **_sound_facts(media, video),
+        **_facts_of_track(media.streams.best("audio", related=video)),
     )
 
 
@@ -136,9 +202,8 @@ class _SoundFacts(TypedDict, total=False):
     channels: int
 
 
-def _sound_facts(media: InputContainer, video: VideoStream) -> _SoundFacts:
-    """Give the facts of the sound that belongs to the picture; none if there is none."""
-    audio = media.streams.best("audio", related=video)
+def _facts_of_track(audio: Stream | None) -> _SoundFacts:
+    """Give the facts of a sound track; none if there is none, or none that can be read."""
     sound = audio.codec_context if audio is not None else None
     if audio is None or not isinstance(sound, AudioCodecContext) or not sound.sample_rate:
         return {}
@@ -164,13 +229,16 @@ def _choose_video(media: InputContainer) -> VideoStream | None:
     return best if best in films else next(iter(films), None)
 
 
-def _facts_without_video(media: InputContainer) -> MediaFacts:
+def _facts_without_video(media: InputContainer, path: Path) -> MediaFacts:
     container = media.format.name
     covers = [s for s in media.streams.video if s.disposition & Disposition.attached_pic]
     broken = [s for s in media.streams.video if s not in covers]
     if broken:
         reason = "has a video track whose codec or picture size cannot be read"
         return MediaFacts(status=Status.UNREADABLE, reason=reason, container=container)
+    audio = media.streams.best("audio")
+    if audio is not None and (track := _facts_of_track(audio)):
+        return _facts_of_sound(media, path, audio=audio, track=track)
     kinds = sorted({stream.type for stream in media.streams if stream not in covers})
     if not covers and not set(kinds) & {"audio", "subtitle"}:
         reason = "has no track that can be read"
@@ -179,6 +247,46 @@ def _facts_without_video(media: InputContainer) -> MediaFacts:
     cover = " and a cover picture" if covers else ""
     reason = f"has no video track (found {found}{cover})"
     return MediaFacts(status=Status.NO_VIDEO, reason=reason, container=container)
+
+
+def _facts_of_sound(
+    media: InputContainer, path: Path, *, audio: Stream, track: _SoundFacts
+) -> MediaFacts:
+    """Give the facts of a file that is sound alone."""
+    container = media.format.name
+    seconds = _sound_seconds(media, path, audio)
+    if seconds is None:
+        reason = "has a sound track without a single sample"
+        return MediaFacts(status=Status.NO_AUDIO, reason=reason, container=container)
+    return MediaFacts(
+        medium=Medium.SOUND,
+        is_cut=_is_cut(media, path),
+        file_seconds=seconds,
+        container=container,
+        **track,
+    )
+
+
+def _sound_seconds(media: InputContainer, path: Path, audio: Stream) -> float | None:
+    """Give the length of a sound; read through the file where its header only guesses."""
+    if media.format.name in _GUESSED_LENGTHS and not _has_length_tag(path):
+        return _demuxed_seconds(media, audio)
+    if audio.duration and audio.time_base:
+        return float(audio.duration * audio.time_base)
+    if media.duration:
+        return media.duration / av.time_base
+    return _demuxed_seconds(media, audio)
+
+
+def _has_length_tag(path: Path) -> bool:
+    """Tell whether an MP3 says how many frames it has, in its first frame."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head.startswith(b"ID3") and len(head) == 10:
+            size = sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:])))
+            file.seek(10 + size)
+        first_frame = head + file.read(4096)
+    return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
 
 
 def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
@@ -214,10 +322,10 @@ def _clock_seconds(text: str) -> float | None:
     return total if math.isfinite(total) and total > 0 else None
 
 
-def _demuxed_seconds(media: InputContainer, video: VideoStream) -> float | None:
-    """Measure the picture by the times of its packets, as a live recording has no length."""
+def _demuxed_seconds(media: InputContainer, stream: Stream) -> float | None:
+    """Measure a stream by the times of its packets, as a live recording has no length."""
     first, last, longest = math.inf, -math.inf, 0.0
-    for packet in media.demux(video):
+    for packet in media.demux(stream):
         if packet.pts is None or packet.time_base is None:
             continue
         start = float(packet.pts * packet.time_base)

@@ -15,13 +15,15 @@ from pathlib import Path
 
 from gram.data.listing import Listing, list_folder
 
-SUFFIXES = frozenset(
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Suffixes of still pictures, in lower case."""
+
+SUFFIXES = PICTURE_SUFFIXES | frozenset(
     f".{name}"
     for name in (
         *("3g2", "3gp", "asf", "avi", "f4v", "flv", "gif", "m2ts", "m4v", "mkv", "mov"),
         *("mp4", "mpeg", "mpg", "mts", "ogv", "ts", "vob", "webm", "wmv"),
         *("aac", "aif", "aiff", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav", "wma"),
-        *("bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"),
     )
 )
 """Suffixes of media files, in lower case: films, sounds, pictures. What a file holds is decided by

@@ -57,11 +57,21 @@ def training_groups(
     """Give the items of each batch of an epoch of training, from batch ``start`` on.
 
     What is left at the end of the epoch is dropped: all batches are equally long. Fewer items
-    than ``batch_size`` are one batch.
+    than ``batch_size`` are one batch. Behind the last batch nothing is left; what goes on from
+    there is the next epoch, from its batch 0.
+
+    Raises:
+        ValueError: If the epoch has fewer than ``start`` batches, or ``start`` is below 0.
     """
     size = min(batch_size, num_items)
+    num_batches = num_items // size
+    if not 0 <= start <= num_batches:
+        raise ValueError(
+            f"start is {start}, but an epoch of {num_items} items has {num_batches} batches of "
+            f"{size}; give a number from 0 to {num_batches}, and count on in the next epoch"
+        )
     order = epoch_order(num_items, seed=seed, epoch=epoch)
-    yield from order[: num_items // size * size].reshape(-1, size)[start:]
+    return iter(order[: num_batches * size].reshape(-1, size)[start:])
 
 
 def groups_in_order(num_items: int, *, batch_size: int) -> Iterator[NDArray[np.int64]]:

@@ -28,7 +28,7 @@ from gram.data.media_files import (
     list_media,
     without_suffix,
 )
-from gram.data.status import DecidingStage, Status
+from gram.data.status import DecidingStage, Medium, Status
 from gram.data.tables import PROBE, Row, printable, read_rows, write_rows
 from gram.progress import track
 
@@ -108,10 +108,38 @@ def probe_chunk(
     )
 
 
+def probe_files(rows: Sequence[Row], paths: Sequence[Path], *, output: Path, workers: int) -> None:
+    """Probe the media file of each clip, whatever it is called.
+
+    Args:
+        rows: Rows of a clips table.
+        paths: The file of each.
+        output: Parquet file with the columns of ``gram.data.tables.PROBE``, one row a row.
+        workers: Number of reading processes.
+    """
+    there = [path for path in paths if path.is_file()]
+    facts = dict(zip(there, _probe_files(there, workers=workers, chunk=0), strict=True))
+    probed = [
+        row | (_columns(row, path, facts[path]) if path in facts else _columns_of_no_file(path))
+        for row, path in zip(rows, paths, strict=True)
+    ]
+    write_rows(output, probed, schema=PROBE)
+
+
+def _columns_of_no_file(path: Path) -> Row:
+    reason = f"{path} is {'a folder' if path.is_dir() else 'not there'}; give a media file"
+    return {"status": Status.NOT_FOUND, "stage": DecidingStage.PROBE, "reason": reason}
+
+
 def _choose(paths: Sequence[Path], facts: Mapping[Path, MediaFacts]) -> Path | None:
-    """Choose among the files of one name: the only one, or the only one that can be used."""
-    usable = [path for path in paths if facts[path].status is Status.OK]
-    candidates = usable if len(paths) > 1 else paths
+    """Choose among the files of one name: the only film that can be used, or else the only file.
+
+    Where no film can, a broken file counts before the sound or the picture that stands beside it:
+    it may be the film, and is told of.
+    """
+    films = [path for path in paths if facts[path].medium is Medium.FILM]
+    broken = [path for path in paths if facts[path].status is not Status.OK]
+    candidates = films or broken or paths
     return candidates[0] if len(candidates) == 1 else None
 
 
@@ -160,9 +188,10 @@ def _columns(row: Row, path: Path, facts: MediaFacts) -> Row:
     """Give the columns that probing adds to the row of a clip whose file was read."""
     columns = {name: value for name, value in vars(facts).items() if name in PROBE.names}
     columns["media"] = str(path)
+    columns["has_video"] = facts.video_stream is not None
     columns["has_audio"] = facts.audio_stream is not None
-    if facts.status is Status.OK and facts.file_seconds is not None:
-        columns |= _part(row, facts.file_seconds, is_cut=facts.is_cut)
+    if facts.status is Status.OK:
+        columns |= _part(row, facts)
     if os.fsencode(path).decode(errors="replace") != str(path):
         reason = "has a path that is not UTF-8, which no table can hold; rename it"
         columns |= {"media": None, "status": Status.UNREADABLE, "reason": reason}
@@ -172,10 +201,15 @@ def _columns(row: Row, path: Path, facts: MediaFacts) -> Row:
     return columns
 
 
-def _part(row: Row, file_seconds: float, *, is_cut: bool) -> Row:
+def _part(row: Row, facts: MediaFacts) -> Row:
     """Give length, status and reason of the part of a file that a clip is."""
-    start, end = row["start_seconds"], row["end_seconds"]
-    if start is None and end is None and is_cut:
+    start, end, file_seconds = row["start_seconds"], row["end_seconds"], facts.file_seconds
+    if file_seconds is None:
+        if start is None and end is None:
+            return {}
+        reason = "is a still picture, which has no parts; leave out where the clip starts and ends"
+        return {"status": Status.TOO_SHORT, "reason": reason}
+    if start is None and end is None and facts.is_cut:
         # A part before the cut may be whole; extraction decides.
         reason = "lacks its end: the index at its start names bytes behind the last one"
         return {"status": Status.TRUNCATED, "reason": reason}
@@ -275,7 +309,8 @@ class _Reader:
             timer.cancel()
         if answer.endswith("\n") and not is_timed_out.is_set():
             facts = json.loads(answer)
-            return MediaFacts(**{**facts, "status": Status(facts["status"])})
+            medium = facts["medium"] and Medium(facts["medium"])
+            return MediaFacts(**{**facts, "status": Status(facts["status"]), "medium": medium})
         said = self.stop()
         if is_timed_out.is_set():
             reason = f"took longer than {timeout_seconds:g} s to probe"

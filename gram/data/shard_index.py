@@ -27,8 +27,7 @@ INDEX = pa.schema(
     [
         *EXTRACTION,
         ("shard", pa.string()),  # file name, beside the index; null: the clip cannot be used
-        ("has_video", pa.bool_()),  # this and has_audio say what the shard holds; never null
-        ("has_depth", pa.bool_()),
+        ("has_depth", pa.bool_()),  # this, has_video and has_audio say what the shard holds
         ("has_subtitle", pa.bool_()),
         *((f"subtitle_{name}", SUBTITLES.field(name).type) for name in SUBTITLE_FACTS),
         ("depth_status", pa.string()),  # see gram.data.depth.DEPTH
@@ -140,7 +139,7 @@ class Tally:
         totals = self.totals
         parts = [f"{totals['clips']} clips", f"{totals['usable']} usable"]
         parts += [f"{count} {status} ({stage})" for (status, stage), count in self._ordered()]
-        parts += [f"{totals[name]} with {name}" for name in ("audio", "subtitle", "depth")]
+        parts += [f"{totals[name]} with {name}" for name in ITEM_MODALITIES]
         return ", ".join(parts)
 
     def first_reasons(self) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from gram.config import PackingConfig, ShardsConfig
-from gram.data.manifest import Finding, content_of_shard, discard, extra_shards
+from gram.data.manifest import Finding, compare, discard, extra_files, facts_of_index
 from gram.data.shard_index import (
     INDEX,
     SUBTITLE_FACTS,
@@ -64,8 +64,8 @@ def pack_chunk(settings: PackingConfig, files: ChunkFiles, index: Path) -> None:
     """Join frames, sound, subtitles and depth of one chunk's clips.
 
     The shards have, for each usable clip and in the order of the table, the members
-    ``<key>.jpgs``, ``<key>.flac`` (if it has sound), ``<key>.depths`` (if it has depth) and
-    ``<key>.json``. The same input gives the same bytes.
+    ``<key>.jpgs`` (if it has frames), ``<key>.flac`` (if it has sound), ``<key>.depths`` (if it has
+    depth) and ``<key>.json``. The same input gives the same bytes.
 
     Args:
         settings: Size of a shard.
@@ -108,9 +108,10 @@ def index_shards(
         indexes: Indexes of all chunks, in the folder of ``output``, with their shards.
         output: Parquet file with the columns of ``gram.data.shard_index.INDEX``: all rows, in the
             order of the clips table.
-        manifest: JSON file: of each shard samples, bytes and SHA-256; of each split clips, usable
-            ones and those with each modality; clips that cannot be used by state, with the first
-            reasons; depth files by state; versions of ffmpeg.
+        manifest: JSON file: of each shard samples, bytes and SHA-256, of each index bytes and
+            SHA-256; of each split clips, usable ones and those with each modality; clips that
+            cannot be used by state, with the first reasons; depth files by state; versions of
+            ffmpeg.
 
     Raises:
         ValueError: If a shard is not the one that its index was made with, a clip is in no index
@@ -120,7 +121,7 @@ def index_shards(
     shards = [facts for index in indexes for facts in shards_of_chunk(index)]
     label = f"checking shards of {output.parent.name}"
     tracked = track(shards, total=len(shards), label=label, unit="shards")
-    _check_whole([content_of_shard(output.parent, facts) for facts in tracked])
+    _check_whole([compare(output.parent, facts) for facts in tracked])
     tally = Tally()
     with atomic_path(output) as temporary:
         with pq.ParquetWriter(temporary, INDEX) as writer:
@@ -129,11 +130,14 @@ def index_shards(
                 writer.write_table(table)
         log.info("%s: %s", output.parent.name, tally.describe())
         _check_usable(tally, settings, name=output.parent.name)
-    content = {"shards": [facts._asdict() for facts in shards], **tally.as_json()}
-    write_text(manifest, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-    if extra := extra_shards(output.parent):
+    files = {
+        "shards": [facts._asdict() for facts in shards],
+        "indexes": [facts_of_index(path)._asdict() for path in (output, *indexes)],
+    }
+    write_text(manifest, json.dumps(files | tally.as_json(), ensure_ascii=False, indent=1) + "\n")
+    if extra := extra_files(output.parent):
         log.warning(
-            "%d tars in %s are of no chunk, %s first: an earlier run with more chunks left them; "
+            "%d files in %s are of no chunk, %s first: an earlier run with more chunks left them; "
             "nothing reads them, delete them",
             len(extra),
             output.parent,
@@ -171,7 +175,9 @@ def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive |
     """Add one clip to the shards and give the columns that say where it stands."""
     key = row["key"]
     record = clips.need_record(key, row["clip_id"])
-    contents = {"jpgs": clips.need(f"{key}.jpgs")}
+    contents = {}
+    if row["has_video"]:
+        contents["jpgs"] = clips.need(f"{key}.jpgs")
     if row["has_audio"]:
         contents["flac"] = clips.need(f"{key}.flac")
     if maps is not None and row["depth_status"] == Status.OK:
@@ -183,7 +189,7 @@ def _pack_clip(writer: ShardWriter, row: Row, *, clips: Archive, maps: Archive |
     placed = writer.add(key, contents | {"json": text.encode()})
     columns: Row = {
         "shard": placed.shard,
-        "has_video": True,
+        "has_video": "jpgs" in contents,
         "has_audio": "flac" in contents,
         "has_depth": "depths" in contents,
         "jpgs_sizes": record["jpgs_sizes"],
@@ -211,8 +217,8 @@ def _check_whole(findings: Sequence[Finding]) -> None:
     """Remove shards that are not as they were packed, and raise if there are some."""
     damaged = [finding for finding in findings if finding.problem is not None]
     if damaged:
-        discard([finding.shard for finding in damaged])
-        told = "; ".join(f"{finding.shard} {finding.problem}" for finding in damaged)
+        discard([finding.file for finding in damaged])
+        told = "; ".join(f"{finding.file} {finding.problem}" for finding in damaged)
         raise ValueError(
             f"{told}; what was left of it is removed, with the index of its chunk: run the "
             "workflow again, which packs that chunk anew"

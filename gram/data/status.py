@@ -1,6 +1,17 @@
-"""What became of a clip: the closed list of states, and the stages that decide them."""
+"""What a media file is, what became of a clip, and the stages that decide it: closed lists."""
 
 from enum import StrEnum
+
+
+class Medium(StrEnum):
+    """Kind of a media file that can be used."""
+
+    FILM = "film"
+    """Moving pictures, with or without sound."""
+    PICTURE = "picture"
+    """One still picture: a clip of one frame, without sound."""
+    SOUND = "sound"
+    """Sound alone, with or without a cover picture: a clip without frames."""
 
 
 class Status(StrEnum):
@@ -14,7 +25,9 @@ class Status(StrEnum):
     UNREADABLE = "unreadable"
     """The file is not a video container, or is damaged."""
     NO_VIDEO = "no_video"
-    """The file holds sound or a still picture only."""
+    """The file holds neither film nor sound, or a still picture under the name of a film."""
+    NO_AUDIO = "no_audio"
+    """The file is sound alone, and holds not one sample."""
     TRUNCATED = "truncated"
     """The file ends before the length that it announces."""
     TOO_SHORT = "too_short"

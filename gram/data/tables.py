@@ -51,21 +51,23 @@ PROBE = pa.schema(
     [
         *CLIPS,
         ("media", pa.string()),
+        ("medium", pa.string()),  # see gram.data.status.Medium; null where no file can be used
         ("status", pa.string()),
         ("stage", pa.string()),  # null where status is ok
         ("reason", pa.string()),  # null where status is ok
-        ("duration_seconds", pa.float64()),  # of the clip, not of the file it is a part of
+        ("duration_seconds", pa.float64()),  # of the clip, not of its file; null: still picture
         ("container", pa.string()),
         ("video_codec", pa.string()),
         ("width", pa.int32()),  # as coded: before rotation and pixel shape
         ("height", pa.int32()),
         ("frame_rate", pa.float64()),  # average, in Hz, as announced
         ("picture_start_seconds", pa.float64()),  # from the file's start to the first frame
+        ("has_video", pa.bool_()),
         ("has_audio", pa.bool_()),
         ("audio_codec", pa.string()),
         ("sample_rate_hz", pa.int32()),  # of the file; what is kept has 16,000
         ("channels", pa.int32()),
-        ("video_stream", pa.int32()),  # number of the stream in the file
+        ("video_stream", pa.int32()),  # number of the stream in the file; null: none
         ("audio_stream", pa.int32()),
     ]
 )
@@ -74,10 +76,10 @@ PROBE = pa.schema(
 EXTRACTION = pa.schema(
     [
         *PROBE,
-        ("frames", pa.int32()),  # kept
+        ("frames", pa.int32()),  # kept; 0: sound alone
         ("bins_hit", pa.int32()),  # time bins that a frame was found for; few: it was cut
         ("decoded_frames", pa.int32()),  # all that the clip has; files announce wrong numbers
-        ("black_share", pa.float64()),  # of the kept frames, 0 to 1
+        ("black_share", pa.float64()),  # of the kept frames, 0 to 1; null: none
         ("audio_seconds", pa.float64()),
         ("loudness_dbfs", pa.float64()),  # RMS of the sound in dB, 0: full scale; null: no sound
         ("silent_share", pa.float64()),  # of the sound's tenths of a second, 0 to 1; null likewise

@@ -1,13 +1,13 @@
 """Batches of the loader -> batches on a device, copied while the device computes."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gram.types import Batch, Tokens
+from gram.types import Batch
 
 
 class _UnderWay(NamedTuple):
@@ -25,7 +25,7 @@ def on_device(stream: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """
     if device.type != "cuda":
         for batch in stream:
-            yield _changed(batch, lambda tensor: tensor.to(device))
+            yield batch.mapped(lambda tensor: tensor.to(device))
         return
     copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call] # torch leaves it so
     waiting: deque[_UnderWay] = deque()
@@ -42,7 +42,7 @@ def _sent(batch: Batch, device: torch.device, copying: torch.cuda.Stream) -> _Un
         return tensor.pin_memory().to(device, non_blocking=True)
 
     with torch.cuda.stream(copying):
-        return _UnderWay(_changed(batch, copied), copying.record_event())
+        return _UnderWay(batch.mapped(copied), copying.record_event())
 
 
 def _received(under_way: _UnderWay, device: torch.device) -> Batch:
@@ -54,28 +54,4 @@ def _received(under_way: _UnderWay, device: torch.device) -> Batch:
         tensor.record_stream(computing)
         return tensor
 
-    return _changed(under_way.batch, used)
-
-
-def _changed(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    """Give a batch whose tensors have gone through a function."""
-
-    def tokens(given: Tokens) -> Tokens:
-        return Tokens(ids_bl=change(given.ids_bl), mask_bl=change(given.mask_bl))
-
-    return Batch(
-        clip_ids=batch.clip_ids,
-        caption=_if_there(tokens, batch.caption),
-        video_bfchw=_if_there(change, batch.video_bfchw),
-        depth_bfchw=_if_there(change, batch.depth_bfchw),
-        audio_bctm=_if_there(change, batch.audio_bctm),
-        subtitle=_if_there(tokens, batch.subtitle),
-        present={name: change(flags_b) for name, flags_b in batch.present.items()},
-    )
-
-
-Given = TypeVar("Given")
-
-
-def _if_there(change: Callable[[Given], Given], value: Given | None) -> Given | None:
-    return None if value is None else change(value)
+    return under_way.batch.mapped(used)

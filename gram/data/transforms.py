@@ -9,7 +9,8 @@ Shape letters of this file: F pictures (frames or depth maps), K channels (3 or 
 S side of a model picture; N sound samples, T spectrogram frames, M mel bins, P picks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,9 +22,7 @@ from torch.nn import functional
 from torchaudio.compliance import kaldi
 
 from gram.config import InputsConfig
-
-SAMPLE_RATE_HZ = 16_000
-"""Sample rate of the sound in the shards, and of the filter banks of all audio encoders in use."""
+from gram.data.sound import SAMPLE_RATE_HZ
 
 WINDOW_SAMPLES, SHIFT_SAMPLES = 400, 160
 """Kaldi's window and shift: 25 ms and 10 ms."""
@@ -189,7 +188,8 @@ def filter_bank(samples_n: NDArray[np.int16] | NDArray[np.float32], inputs: Inpu
 
     Returns:
         Log mel energies less the mean, by twice the deviation, float32, shape
-        (``audio_frames``, M). Frames behind the end of the sound are 0 (released code).
+        (``audio_frames``, M). Frames behind the end of the sound are 0 (released code). The same
+        samples give the same bytes, whatever number of threads torch computes on.
     """
     bank_tm = torch.zeros(inputs.audio_frames, inputs.mel_bins)
     if not len(samples_n):
@@ -197,9 +197,29 @@ def filter_bank(samples_n: NDArray[np.int16] | NDArray[np.float32], inputs: Inpu
     wave_n = torch.from_numpy(samples_n.astype(np.float32))
     if len(wave_n) < WINDOW_SAMPLES:
         wave_n = functional.pad(wave_n, (0, WINDOW_SAMPLES - len(wave_n)))
-    energies_tm = log_mel_energies(wave_n, num_mel_bins=inputs.mel_bins)[: inputs.audio_frames]
+    with _one_thread():
+        energies_tm = log_mel_energies(wave_n, num_mel_bins=inputs.mel_bins)
+    energies_tm = energies_tm[: inputs.audio_frames]
     bank_tm[: len(energies_tm)] = energies_tm.sub_(inputs.audio_mean).div_(2 * inputs.audio_std)
     return bank_tm
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread inside.
+
+    The matrix product of a short sound ends in other last bits where two threads share it. torch
+    keeps the number for each thread apart; a new one begins with that of the last call.
+    """
+    number = torch.get_num_threads()
+    if number == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(number)
 
 
 def log_mel_energies(wave_n: Tensor, *, num_mel_bins: int) -> Tensor:

@@ -190,6 +190,11 @@ class WordPieces:
         self._tokenizer.pre_tokenizer = WORD_SPLITTER
         self._numbers_of = lru_cache(REMEMBERED_TEXTS)(self._encode_one)
 
+    @property
+    def padding(self) -> int:
+        """Number of the piece that texts are padded with."""
+        return self._padding
+
     def encode(self, texts: Sequence[str], *, max_tokens: int) -> Tokens:
         """Encode texts as ``[CLS] pieces [SEP]``, padded to the longest of them.
 

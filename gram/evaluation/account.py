@@ -38,8 +38,8 @@ class Step:
     """How many clips of a split are left at one step of the way.
 
     Attributes:
-        name: ``listed``, ``found``, ``readable``, ``with audio`` and so on for each modality but
-            video, then ``used in`` evaluation, finetuning or pretraining.
+        name: ``listed``, ``found``, ``readable``, ``with video`` and so on for each modality, then
+            ``used in`` evaluation, finetuning or pretraining.
         clips: How many are left.
         lost: How many of those at the step that it follows from are not.
         because: Why, with counts: ``{"truncated (extract)": 7}``.
@@ -57,7 +57,8 @@ class Step:
         """The name, and of a use what it needed: ``used in evaluation, TVA drop``."""
         if self.use is None:
             return self.name
-        return f"{self.name}, {letters(self.use.modalities)} {self.use.missing}"
+        sound = ", with sound" if self.use.needs_sound else ""
+        return f"{self.name}, {letters(self.use.modalities)} {self.use.missing}{sound}"
 
     @property
     def reasons(self) -> str:
@@ -136,7 +137,7 @@ def _steps(rows: pd.DataFrame) -> Iterable[Step]:
     yield _step("found", before=rows, after=found, because=_states(rows[is_lost_n]))
     unusable = found[found["status"] != Status.OK]
     yield _step("readable", before=found, after=usable, because=_states(unusable))
-    for modality in ITEM_MODALITIES[1:]:
+    for modality in ITEM_MODALITIES:
         without = usable[~usable[f"has_{modality}"].astype(bool)]
         having = usable.drop(without.index)
         because = _causes(without, modality)
@@ -152,7 +153,13 @@ def _step(
 def _use(table: pa.Table, use: ClipUse) -> Step:
     """Choose as the run does; what it leaves out is counted from the listed ones on."""
     counts = dict(
-        select_clips(table, split=use.split, modalities=use.modalities, missing=use.missing).counts
+        select_clips(
+            table,
+            split=use.split,
+            modalities=use.modalities,
+            missing=use.missing,
+            needs_sound=use.needs_sound,
+        ).counts
     )
     listed, used = counts.pop("rows"), counts.pop("used")
     because = {what: count for what, count in counts.items() if count}
@@ -167,10 +174,11 @@ def _states(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def _causes(rows: pd.DataFrame, modality: Modality) -> dict[str, int]:
-    """Count why usable clips lack a modality; sound has no causes but that there is none."""
+    """Count why usable clips lack a modality; frames and sound have no cause but the file's."""
     column = {Modality.SUBTITLE: "subtitle_reason", Modality.DEPTH: "depth_status"}.get(modality)
     if column is None:
-        return {"no sound": len(rows)} if len(rows) else {}
+        cause = "no frames" if modality is Modality.VIDEO else "no sound"
+        return {cause: len(rows)} if len(rows) else {}
     return _counted(rows[column].fillna("not asked for"))
 
 

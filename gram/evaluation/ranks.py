@@ -42,6 +42,11 @@ class Places(NamedTuple):
         """The mean place over all orders of the tied, float64, shape (Q,)."""
         return (self.best_q + self.worst_q).double() / 2
 
+    @property
+    def ties_won(self) -> "Places":
+        """The places when every tie goes to the right candidate, as others often count."""
+        return Places(self.best_q, self.best_q)
+
     def share_within(self, k: int) -> Tensor:
         """Give the share of all orders in which the place is among the first K.
 

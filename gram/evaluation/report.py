@@ -22,6 +22,7 @@ from gram.evaluation.figures import (
     draw_volumes,
 )
 from gram.evaluation.origins import DatasetFacts, describe_dataset
+from gram.evaluation.protocol import choose
 from gram.evaluation.results import BenchmarkScores
 from gram.evaluation.showcase import pair_volumes, show_queries
 from gram.evaluation.tables import (
@@ -112,7 +113,7 @@ def make_report(
             ``finetuned/<run>/<benchmark>/history.csv``.
         scores: The scores files of all lines of the tables, and of the line shown in detail, which
             need not stand in a table.
-        embeddings: Embeddings of the line that is shown in detail.
+        embeddings: Folder with the embeddings of the line that is shown in detail.
         indexes: Shards indexes ``<data set>/index.parquet``, with their manifests beside them, of
             all data sets that the lines use.
         output: The page. The account of clips stands beside it, one line a step of each split.
@@ -122,7 +123,8 @@ def make_report(
     """
     results = index_results(scores)
     configs = [settings.tables[path.stem] for path in tables]
-    row, embedded = settings.showcase, load_embeddings(embeddings)
+    row = settings.showcase
+    embedded = choose(load_embeddings(embeddings), settings.showcase_protocol).embeddings
     detail = TableConfig(title="In detail", rows=(row,))
     warnings = [
         text for config in (*configs, detail) for text in table_warnings(config, results=results)

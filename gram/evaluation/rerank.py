@@ -8,7 +8,7 @@ score: they neither tie nor mix with what was read. (The released code leaves th
 The K best are marked for each direction apart: from text to item the K best items of every text,
 from item to text the K best texts of every item. A pair that both directions mark is read once.
 
-Shape letters of this file: N texts, M items, Q queries, C candidates, P pairs.
+Shape letters of this file: N texts, M items, Q queries, C candidates, P pairs, K best.
 """
 
 import math
@@ -18,8 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram.evaluation.ranks import rank_right
-from gram.evaluation.retrieval import RetrievalPlaces
+from gram.evaluation.fitted import Direction, FittedScore, directions, places_of
+from gram.evaluation.ranked import RankedSet
+from gram.evaluation.ranks import CHUNK_SCORES, rank_right
+from gram.evaluation.retrieval import QueryPlaces, RetrievalPlaces
 from gram.evaluation.scores import NearIs
 
 Match = Callable[[Tensor, Tensor], Tensor]
@@ -52,6 +54,30 @@ class Reranked(NamedTuple):
     texts_of_item_nm: Tensor
 
 
+class Matches(NamedTuple):
+    """What the matching head said of the best pairs of a first score, in either direction.
+
+    Attributes:
+        text_to_item: Of every text its best items.
+        item_to_text: Of every item that is a query its best texts.
+    """
+
+    text_to_item: "BestPairs"
+    item_to_text: "BestPairs"
+
+
+class BestPairs(NamedTuple):
+    """The best candidates of every query, by number, in any order.
+
+    Attributes:
+        candidate_qk: The candidates, int64, shape (Q, K).
+        probability_qk: Probability that they match, float32, shape (Q, K), in [0, 1].
+    """
+
+    candidate_qk: Tensor
+    probability_qk: Tensor
+
+
 def match_probability(logits_p2: Tensor) -> Tensor:
     """Give the probability of a match: softmax of logits (no match, match), float32, shape (P,).
 
@@ -60,6 +86,86 @@ def match_probability(logits_p2: Tensor) -> Tensor:
         tensor([0.5000, 1.0000])
     """
     return logits_p2.float().softmax(dim=1)[:, 1]
+
+
+def best_candidates(direction: Direction, *, keep: int, chunk_scores: int = CHUNK_SCORES) -> Tensor:
+    """Find the K nearest candidates of every query by a first score.
+
+    Args:
+        direction: The first score, one way.
+        keep: K, at least 1; all candidates where there are fewer.
+        chunk_scores: Scores that are held at once; one query's at least.
+
+    Returns:
+        Candidates, nearest first and of equal ones the first, int64, shape (Q, K).
+
+    Raises:
+        ValueError: If a score is not finite, or there are no queries.
+    """
+    step = max(1, chunk_scores // max(1, len(direction.candidate_group_c)))
+    parts = []
+    for start in range(0, len(direction.query_group_q), step):
+        scores_qc = direction.scores_of(slice(start, start + step))
+        _check(scores_qc, keep=keep, pairs_at_once=1)
+        parts.append(_order(scores_qc, near_is=direction.near_is)[:, :keep])
+    if not parts:
+        raise ValueError("there are no queries to re-rank; the benchmark has no texts")
+    return torch.cat(parts)
+
+
+def rank_matched(score: FittedScore, ranked: RankedSet, matches: Matches) -> RetrievalPlaces:
+    """Find the places of the right candidates where the matching head read the best ones.
+
+    Args:
+        score: The first score, which orders what was not read, behind what was.
+        ranked: Texts and clips.
+        matches: What was read.
+
+    Raises:
+        ValueError: If the matches are of other queries.
+    """
+    both = directions(score, ranked)
+    to_item = _after(both.text_to_item, matches.text_to_item)
+    to_text = _after(both.item_to_text, matches.item_to_text)
+    return RetrievalPlaces(
+        text_to_item=QueryPlaces(
+            places=places_of(to_item),
+            query_r=torch.arange(len(ranked.text_qd)),
+            cluster_r=ranked.text_group_q,
+            candidates=len(ranked.vectors_nkd),
+        ),
+        item_to_text=QueryPlaces(
+            places=places_of(to_text),
+            query_r=both.asked_n,
+            cluster_r=both.asked_n,
+            candidates=len(ranked.text_qd),
+        ),
+    )
+
+
+def _after(first: Direction, read: BestPairs) -> Direction:
+    """Put what was read before the rest, by its probability."""
+    queries = len(first.query_group_q)
+    if len(read.candidate_qk) != queries:
+        raise ValueError(
+            f"pairs of {len(read.candidate_qk)} queries were read, and there are {queries}; read "
+            "them again"
+        )
+
+    def scores_of(chunk: slice) -> Tensor:
+        scores_qc = first.scores_of(chunk).double()
+        similarity_qc = behind(scores_qc, near_is=first.near_is)
+        candidates_qk = read.candidate_qk[chunk]
+        similarity_qc.scatter_(1, candidates_qk, read.probability_qk[chunk].double())
+        return _stretched(similarity_qc)
+
+    return first._replace(scores_of=scores_of, near_is="large")
+
+
+def behind(scores: Tensor, *, near_is: NearIs) -> Tensor:
+    """Give similarities of -1 or less, in the order of a first score: for what was not read."""
+    distance = scores if near_is == "small" else -scores
+    return distance.min() - distance - 1
 
 
 def mark_best(scores_qc: Tensor, *, near_is: NearIs, keep: int) -> Tensor:
@@ -78,9 +184,13 @@ def mark_best(scores_qc: Tensor, *, near_is: NearIs, keep: int) -> Tensor:
         >>> mark_best(torch.tensor([[0.3, 0.1, 0.2]]), near_is="small", keep=2)
         tensor([[False,  True,  True]])
     """
-    order_qc = scores_qc.argsort(dim=1, descending=near_is == "large", stable=True)
+    order_qc = _order(scores_qc, near_is=near_is)
     marked_qc = torch.zeros_like(scores_qc, dtype=torch.bool)
     return marked_qc.scatter_(1, order_qc[:, :keep], value=True)
+
+
+def _order(scores_qc: Tensor, *, near_is: NearIs) -> Tensor:
+    return scores_qc.argsort(dim=1, descending=near_is == "large", stable=True)
 
 
 def rerank(
@@ -116,10 +226,11 @@ def rerank(
     scores_nm = scores_nm.to(torch.promote_types(scores_nm.dtype, torch.float32))
     for_text_nm = mark_best(scores_nm, near_is=near_is, keep=keep)
     for_item_nm = mark_best(scores_nm.mT, near_is=near_is, keep=keep).mT
-    distance_nm = scores_nm if near_is == "small" else -scores_nm
-    behind_nm = distance_nm.min() - distance_nm - 1
+    behind_nm = behind(scores_nm, near_is=near_is)
     read_nm = torch.zeros_like(scores_nm)
-    _read(for_text_nm | for_item_nm, match, pairs_at_once=pairs_at_once, into_nm=read_nm)
+    pairs_p2 = (for_text_nm | for_item_nm).nonzero()
+    read_p = read_pairs(pairs_p2, match, pairs_at_once=pairs_at_once)
+    read_nm[tuple(pairs_p2.unbind(dim=1))] = read_p.to(read_nm)
     return Reranked(
         items_of_text_nm=torch.where(for_text_nm, read_nm, behind_nm),
         texts_of_item_nm=torch.where(for_item_nm, read_nm, behind_nm),
@@ -141,11 +252,23 @@ def rank_reranked(reranked: Reranked, text_item_n: Tensor) -> RetrievalPlaces:
         ValueError: If a text describes no item of the gallery.
     """
     forward_nm, backward_nm = (_stretched(similarity_nm.cpu()) for similarity_nm in reranked)
-    right_nm = text_item_n.cpu().unsqueeze(1) == torch.arange(forward_nm.shape[1])
+    text_item_n = text_item_n.cpu()
+    right_nm = text_item_n.unsqueeze(1) == torch.arange(forward_nm.shape[1])
     asked_m = right_nm.any(dim=0)
+    asked = asked_m.nonzero().flatten()
     return RetrievalPlaces(
-        text_to_item=rank_right(forward_nm, right_nm, near_is="large"),
-        item_to_text=rank_right(backward_nm.mT[asked_m], right_nm.mT[asked_m], near_is="large"),
+        text_to_item=QueryPlaces(
+            places=rank_right(forward_nm, right_nm, near_is="large"),
+            query_r=torch.arange(len(text_item_n)),
+            cluster_r=text_item_n,
+            candidates=forward_nm.shape[1],
+        ),
+        item_to_text=QueryPlaces(
+            places=rank_right(backward_nm.mT[asked_m], right_nm.mT[asked_m], near_is="large"),
+            query_r=asked,
+            cluster_r=asked,
+            candidates=len(text_item_n),
+        ),
     )
 
 
@@ -158,9 +281,22 @@ def _stretched(similarity_nm: Tensor) -> Tensor:
     return torch.where(similarity_nm >= 0, odds_nm, similarity_nm.double() - LARGEST_LOG_ODDS)
 
 
-def _read(marked_nm: Tensor, match: Match, *, pairs_at_once: int, into_nm: Tensor) -> None:
-    """Read the marked pairs and write their probabilities into a matrix."""
-    for pairs in torch.split(marked_nm.nonzero(), pairs_at_once):
+def read_pairs(pairs_p2: Tensor, match: Match, *, pairs_at_once: int = PAIRS_AT_ONCE) -> Tensor:
+    """Have pairs read, some at once.
+
+    Args:
+        pairs_p2: Row of the text and row of the item of each pair, int64, shape (P, 2).
+        match: Reads pairs.
+        pairs_at_once: Pairs given to ``match`` at once.
+
+    Returns:
+        Probability that they match, float, shape (P,).
+
+    Raises:
+        ValueError: If ``match`` gives another number of values or one outside [0, 1].
+    """
+    found = [torch.zeros(0, device=pairs_p2.device)]
+    for pairs in torch.split(pairs_p2, pairs_at_once) if len(pairs_p2) else ():
         texts_p, items_p = pairs.unbind(dim=1)
         given_p = match(texts_p, items_p)
         if given_p.shape != texts_p.shape:
@@ -173,7 +309,8 @@ def _read(marked_nm: Tensor, match: Match, *, pairs_at_once: int, into_nm: Tenso
                 f"match probabilities lie in [0, 1], got {given_p.min():g} to {given_p.max():g}; "
                 "give match_probability of the logits"
             )
-        into_nm[texts_p, items_p] = given_p.to(into_nm)
+        found.append(given_p)
+    return torch.cat(found)
 
 
 def _check(scores_nm: Tensor, *, keep: int, pairs_at_once: int) -> None:

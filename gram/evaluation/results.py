@@ -11,16 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gram.config import LETTERS, EvaluationConfig, ProtocolConfig
 from gram.files import write_text
 from gram.types import Modality
-
-_LETTERS = {
-    Modality.TEXT: "T",
-    Modality.VIDEO: "V",
-    Modality.AUDIO: "A",
-    Modality.SUBTITLE: "S",
-    Modality.DEPTH: "D",
-}
 
 
 def letters(modalities: Iterable[Modality]) -> str:
@@ -30,7 +23,7 @@ def letters(modalities: Iterable[Modality]) -> str:
         >>> letters([Modality.VIDEO, Modality.AUDIO])
         'TVA'
     """
-    return "".join(_LETTERS[name] for name in (Modality.TEXT, *modalities))
+    return "".join(LETTERS[name] for name in (Modality.TEXT, *modalities)).upper()
 
 
 class _Record(BaseModel):
@@ -49,7 +42,6 @@ class Origin(_Record):
         checkpoint_sha256: SHA-256 of the checkpoint, hexadecimal.
         index_sha256: SHA-256 of the index of the shards that clips were read from.
         frames: Frames, and depth maps, read of each clip.
-        captions: Which captions of a clip are queries: its first, or all.
         missing: What became of clips that lack a modality: left out, or kept with a mask.
     """
 
@@ -58,8 +50,35 @@ class Origin(_Record):
     checkpoint_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     index_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     frames: int = Field(ge=1)
-    captions: Literal["first", "all"]
     missing: Literal["drop", "mask"]
+
+
+class FittedNumbers(_Record):
+    """What was fitted for a score, once.
+
+    Attributes:
+        lambdas: Trust of each modality of the score; none stands for infinite, not trusted at all.
+        shrinkage: Of the whitening.
+        hubs: Of the correction, by direction: inverse temperature and weight.
+    """
+
+    lambdas: tuple[float | None, ...] | None = None
+    shrinkage: float | None = None
+    hubs: dict[str, tuple[float, float]] | None = None
+
+
+class FitRecord(_Record):
+    """On what a score was fitted.
+
+    Attributes:
+        split: Split that was fitted on; none: halves of the ranked clips.
+        clips: Number of clips that it was fitted on.
+        numbers: What was fitted: once, or for each of the halves.
+    """
+
+    split: str | None
+    clips: int = Field(ge=1)
+    numbers: tuple[FittedNumbers, ...]
 
 
 class ScoreResult(_Record):
@@ -67,13 +86,24 @@ class ScoreResult(_Record):
 
     Attributes:
         near_is: Which end of the score is near.
+        gallery: Number of clips among which each text was searched.
+        is_transductive: Whether the place of a query depends on the other queries.
+        fit: On what it was fitted; none: nothing in it is.
         text_to_item: ``R@K`` in percent for each K, ``median_rank`` and ``mean_rank``.
         item_to_text: The same the other way round.
+        intervals: By direction and name, the 95 % interval of each of these.
+        ties_won: By direction, the recalls if every tie went to the right candidate, as others
+            often count.
     """
 
     near_is: Literal["small", "large"]
+    gallery: int = Field(ge=1)
+    is_transductive: bool = False
+    fit: FitRecord | None = None
     text_to_item: dict[str, float]
     item_to_text: dict[str, float]
+    intervals: dict[str, dict[str, tuple[float, float]]]
+    ties_won: dict[str, dict[str, float]]
 
 
 class BenchmarkScores(_Record):
@@ -86,10 +116,12 @@ class BenchmarkScores(_Record):
         split: Split of the data set that is ranked.
         modalities: Modalities of the clips, in the project's order.
         gallery: Number of clips that are ranked, N.
-        queries: Number of captions.
+        queries: Number of queries from text to item: captions, or names of classes.
         counts: What became of the rows of the split.
         trained_on: Number of gallery clips that the checkpoint's training saw.
         origin: How the vectors came about.
+        protocol: What of the split is ranked, and by which queries.
+        evaluation: The settings of the scores.
         clip_ids: The clips that are ranked, N of them, in the order of the vectors.
         scores: The result of each score.
     """
@@ -104,6 +136,8 @@ class BenchmarkScores(_Record):
     counts: dict[str, int]
     trained_on: int = Field(ge=0)
     origin: Origin
+    protocol: ProtocolConfig
+    evaluation: EvaluationConfig
     clip_ids: tuple[str, ...]
     scores: dict[str, ScoreResult]
 

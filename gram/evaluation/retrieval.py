@@ -1,95 +1,131 @@
-"""Retrieval in both directions: places, Recall@K, median and mean rank of one benchmark.
+"""Retrieval in both directions: places of the right candidates, and what they come to.
 
-Text to item: every caption is a query; its one right candidate is the clip that it describes.
-Item to text: every clip that has a caption is a query; all its captions are right, and the nearest
-of them counts. Clips without a caption stay candidates.
+Text to item: every text is a query; right are the clips of its group, which in retrieval is its one
+clip. Item to text: every clip that has a text is a query; all its texts are right, and the nearest
+of them counts. Clips without a text stay candidates.
 
-Shape letters of this file: Q captions, N clips, K modalities, D embedding width.
+Shape letters of this file: Q queries, R records, a query each.
 """
 
-import logging
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gram.config import EvaluationConfig, ScoreName
-from gram.evaluation.embeddings import BenchmarkEmbeddings, load_embeddings
-from gram.evaluation.ranks import CHUNK_SCORES, Places, rank_in_chunks
-from gram.evaluation.results import BenchmarkScores, ScoreResult, write_scores
-from gram.evaluation.scores import near_is, pairwise_score
-from gram.tracking import Tracker
-from gram.types import Modality
-
-log = logging.getLogger(__name__)
+from gram.evaluation.fitted import FittedScore, directions, places_of
+from gram.evaluation.ranked import RankedSet
+from gram.evaluation.ranks import CHUNK_SCORES, Places
 
 
-class RetrievalPlaces(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class QueryPlaces:
+    """Places of the right candidates in one direction, one record a query.
+
+    Attributes:
+        places: The places, with ties.
+        query_r: Row of each query among the texts, or among the clips, int64, shape (R,). A query
+            that was asked in several galleries has several records.
+        cluster_r: What is drawn as a whole when queries are drawn anew, int64, shape (R,): the
+            clip of a query, or the class if the query is one.
+        candidates: Number of candidates that were ranked, the largest of all galleries.
+    """
+
+    places: Places
+    query_r: Tensor
+    cluster_r: Tensor
+    candidates: int
+
+    def best_of_clusters(self) -> "QueryPlaces":
+        """Give one record a cluster: its query with the nearest right candidate, the first one."""
+        order_r = torch.argsort(self.places.mean_q, stable=True)
+        _, number_r = torch.unique(self.cluster_r[order_r], return_inverse=True)
+        first_g = torch.full((int(number_r.max()) + 1,), len(order_r))
+        first_g = first_g.scatter_reduce(0, number_r, torch.arange(len(order_r)), "amin")
+        kept = order_r[first_g]
+        return QueryPlaces(
+            places=Places(self.places.best_q[kept], self.places.worst_q[kept]),
+            query_r=self.query_r[kept],
+            cluster_r=self.cluster_r[kept],
+            candidates=self.candidates,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalPlaces:
     """Places of the right candidates in both directions.
 
     Attributes:
-        text_to_item: For every caption the place of its clip, shape (Q,).
-        item_to_text: For every clip that has a caption, in order of the clips, the place of its
-            nearest caption, shape (N,) or shorter.
+        text_to_item: For every text the place of its nearest right clip.
+        item_to_text: For every clip that has a text, in order of the clips, the place of the
+            nearest one.
     """
 
-    text_to_item: Places
-    item_to_text: Places
+    text_to_item: QueryPlaces
+    item_to_text: QueryPlaces
+
+    def with_rows(self, text_rows: Tensor, clip_rows: Tensor) -> "RetrievalPlaces":
+        """Name queries by their rows in the whole of which this is a part.
+
+        Args:
+            text_rows: Row there of each text here.
+            clip_rows: Row there of each clip here.
+        """
+        to_item, to_text = self.text_to_item, self.item_to_text
+        asked = clip_rows[to_text.query_r]
+        return RetrievalPlaces(
+            text_to_item=replace(to_item, query_r=text_rows[to_item.query_r]),
+            item_to_text=replace(to_text, query_r=asked, cluster_r=asked),
+        )
+
+
+def joined(parts: Sequence[RetrievalPlaces]) -> RetrievalPlaces:
+    """Put the records of several galleries together."""
+
+    def of_direction(found: Sequence[QueryPlaces]) -> QueryPlaces:
+        return QueryPlaces(
+            places=Places(
+                torch.cat([one.places.best_q for one in found]),
+                torch.cat([one.places.worst_q for one in found]),
+            ),
+            query_r=torch.cat([one.query_r for one in found]),
+            cluster_r=torch.cat([one.cluster_r for one in found]),
+            candidates=max(one.candidates for one in found),
+        )
+
+    return RetrievalPlaces(
+        text_to_item=of_direction([one.text_to_item for one in parts]),
+        item_to_text=of_direction([one.item_to_text for one in parts]),
+    )
 
 
 def rank_retrieval(
-    score: ScoreName,
-    text_qd: Tensor,
-    *,
-    text_clip_q: Tensor,
-    vectors_nkd: Tensor,
-    present_nk: Tensor,
-    modalities: Sequence[Modality],
-    chunk_scores: int = CHUNK_SCORES,
+    score: FittedScore, ranked: RankedSet, *, chunk_scores: int = CHUNK_SCORES
 ) -> RetrievalPlaces:
-    """Rank clips for every caption and captions for every clip.
+    """Rank clips for every text, and texts for every clip.
 
     Args:
-        score: Name of the score that ranks.
-        text_qd: Vectors of the captions, of unit length, float, shape (Q, D).
-        text_clip_q: Row of the clip that each caption describes, int64, shape (Q,).
-        vectors_nkd: Vectors of the clips, of unit length, float, shape (N, K, D).
-        present_nk: Which clips have which modality, bool, shape (N, K).
-        modalities: Names of the K modalities.
+        score: What ranks; ``plain_score`` gives one in which nothing is fitted.
+        ranked: Texts and clips.
         chunk_scores: Scores that are held at once; more is faster, the places are the same.
 
     Raises:
         ValueError: If a score is not finite or needs a modality that is not there.
     """
-    asked_n = torch.unique(text_clip_q)
-
-    def scores_of(texts: slice, clips: slice | Tensor) -> Tensor:
-        return pairwise_score(
-            score,
-            text_qd[texts],
-            vectors_mkd=vectors_nkd[clips],
-            present_mk=present_nk[clips],
-            modalities=modalities,
-        )
-
-    everything = slice(None)
+    both = directions(score, ranked, chunk_scores=chunk_scores)
     return RetrievalPlaces(
-        text_to_item=rank_in_chunks(
-            lambda texts: scores_of(texts, everything),
-            text_clip_q,
-            candidate_clip_c=torch.arange(len(vectors_nkd)),
-            near_is=near_is(score),
-            chunk_scores=chunk_scores,
+        text_to_item=QueryPlaces(
+            places=places_of(both.text_to_item, chunk_scores=chunk_scores),
+            query_r=torch.arange(len(ranked.text_qd)),
+            cluster_r=ranked.text_group_q,
+            candidates=len(ranked.vectors_nkd),
         ),
-        item_to_text=rank_in_chunks(
-            lambda asked: scores_of(everything, asked_n[asked]).mT,
-            asked_n,
-            candidate_clip_c=text_clip_q,
-            near_is=near_is(score),
-            chunk_scores=chunk_scores,
+        item_to_text=QueryPlaces(
+            places=places_of(both.item_to_text, chunk_scores=chunk_scores),
+            query_r=both.asked_n,
+            cluster_r=both.asked_n,
+            candidates=len(ranked.text_qd),
         ),
     )
 
@@ -118,74 +154,3 @@ def summarize_places(places: Places, *, recall_at: Sequence[int]) -> dict[str, f
     summary["median_rank"] = float(np.median(places.mean_q.numpy()))
     summary["mean_rank"] = places.mean_q.mean().item()
     return summary
-
-
-def score_retrieval(
-    embeddings: Path, *, settings: EvaluationConfig, output: Path, tracker: Tracker
-) -> None:
-    """Rank a benchmark by each score of the settings and write the recalls as JSON.
-
-    Args:
-        embeddings: File that ``save_embeddings`` wrote.
-        settings: Which scores, which recalls.
-        output: The JSON file: what was ranked, and for each score both directions.
-        tracker: Takes every number as ``score/direction/name``.
-
-    Raises:
-        ValueError: If the embeddings are not whole, or lack a modality that a score needs.
-    """
-    benchmark = load_embeddings(embeddings)
-    results = {
-        score: _score(benchmark, score=score, recall_at=settings.recall_at)
-        for score in settings.scores
-    }
-    write_scores(
-        BenchmarkScores(
-            run=benchmark.run,
-            benchmark=benchmark.benchmark,
-            dataset=benchmark.dataset,
-            split=benchmark.split,
-            modalities=benchmark.modalities,
-            gallery=len(benchmark.clip_ids),
-            queries=len(benchmark.queries),
-            counts=benchmark.counts,
-            trained_on=benchmark.trained_on,
-            origin=benchmark.origin,
-            clip_ids=benchmark.clip_ids,
-            scores=results,
-        ),
-        output,
-    )
-    for name, result in results.items():
-        tracker.metrics({f"{name}/text_to_item/{key}": x for key, x in result.text_to_item.items()})
-        tracker.metrics({f"{name}/item_to_text/{key}": x for key, x in result.item_to_text.items()})
-    score, recall = settings.scores[0], f"R@{settings.recall_at[0]}"
-    log.info(
-        "%s on %s: %d queries, %d clips; by %s %s is %.1f %% text to item, %.1f %% item to text",
-        benchmark.run,
-        benchmark.benchmark,
-        len(benchmark.queries),
-        len(benchmark.clip_ids),
-        score,
-        recall,
-        results[score].text_to_item[recall],
-        results[score].item_to_text[recall],
-    )
-
-
-def _score(
-    benchmark: BenchmarkEmbeddings, *, score: ScoreName, recall_at: Sequence[int]
-) -> ScoreResult:
-    places = rank_retrieval(
-        score,
-        benchmark.text_qd,
-        text_clip_q=benchmark.text_clip_q,
-        vectors_nkd=benchmark.vectors_nkd,
-        present_nk=benchmark.present_nk,
-        modalities=benchmark.modalities,
-    )
-    return ScoreResult(
-        near_is=near_is(score),
-        text_to_item=summarize_places(places.text_to_item, recall_at=recall_at),
-        item_to_text=summarize_places(places.item_to_text, recall_at=recall_at),
-    )

@@ -98,10 +98,12 @@ def show_queries(
     if not len(chosen):
         return ()
     scores_qn = _scores(embeddings, score=score, queries=chosen)
-    right_q = embeddings.text_clip_q[torch.from_numpy(chosen)]
+    group_q = embeddings.text_group_q[torch.from_numpy(chosen)]
     order_qn = scores_qn.argsort(dim=1, stable=True, descending=near_is(score) == "large")
-    right_qn = torch.arange(scores_qn.shape[1]) == right_q.unsqueeze(1)
+    right_qn = embeddings.clip_group_n == group_q.unsqueeze(1)
     places = rank_right(scores_qn, right_qn, near_is=near_is(score))
+    first_q = right_qn.gather(1, order_qn).byte().argmax(dim=1, keepdim=True)
+    right_q = order_qn.gather(1, first_q).flatten()
     shown = [
         _shown_places(order, right=right, count=settings.retrieved)
         for order, right in zip(order_qn.tolist(), right_q.tolist(), strict=True)
@@ -115,7 +117,7 @@ def show_queries(
                 place=place,
                 clip_id=embeddings.clip_ids[clip],
                 score=float(scores_qn[i, clip]),
-                is_right=clip == int(right_q[i]),
+                is_right=bool(right_qn[i, clip]),
                 **clips[embeddings.clip_ids[clip]],
             )
             for place, clip in of_query.items()
@@ -135,8 +137,8 @@ def pair_volumes(
     """
     chosen = spaced(VOLUME_QUERIES, total=len(embeddings.queries))
     volumes_qn = _scores(embeddings, score="volume", queries=chosen).double().numpy()
-    right_q = embeddings.text_clip_q.numpy()[chosen]
-    is_right_qn = np.arange(volumes_qn.shape[1]) == right_q[:, None]
+    group_q = embeddings.text_group_q.numpy()[chosen]
+    is_right_qn = embeddings.clip_group_n.numpy() == group_q[:, None]
     return volumes_qn[is_right_qn], volumes_qn[~is_right_qn]
 
 

@@ -61,6 +61,8 @@ def estimate_depth(
 def _maps_of(row: Row, clips: Archive, estimator: "Estimator") -> DepthMaps | Lacking:
     if row["status"] != Status.OK:
         return NOT_USABLE
+    if not row["has_video"]:
+        return Lacking(Status.NO_VIDEO, "the clip has no frames")
     frames = list(_frames(clips, row))
     try:
         return scaled_maps(estimator.estimate(frames), origin=estimator.name)

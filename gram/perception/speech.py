@@ -80,7 +80,8 @@ def recognize_speech(
             sounds = {
                 row["clip_id"]: _read_sound(clips, row, rate_hz=recognizer.rate_hz) for row in batch
             }
-            for clip_id, level in ((name, level_dbfs(one)) for name, one in sounds.items()):
+            for clip_id, samples_n in sounds.items():
+                level = level_dbfs(samples_n, sample_rate_hz=recognizer.rate_hz)
                 if level < settings.min_level_dbfs:
                     results[clip_id] = _none(clip_id, "silent")
             audible = {name: one for name, one in sounds.items() if results[name] is None}
@@ -149,11 +150,11 @@ def _read_sound(clips: Archive, row: Row, *, rate_hz: int) -> Sound:
     return samples_n
 
 
-def level_dbfs(samples_n: Sound, *, sample_rate_hz: int = 16_000) -> float:
+def level_dbfs(samples_n: Sound, *, sample_rate_hz: int) -> float:
     """Give the level of the loudest tenth of a second, in dB of a full square wave.
 
     Example:
-        >>> level_dbfs(np.full(16_000, 0.1, np.float32))
+        >>> level_dbfs(np.full(16_000, 0.1, np.float32), sample_rate_hz=16_000)
         -20.0
     """
     length = round(LEVEL_SECONDS * sample_rate_hz)

@@ -4,6 +4,7 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -14,6 +15,9 @@ log = logging.getLogger(__name__)
 
 ADDRESS_VARIABLE = "MLFLOW_TRACKING_URI"
 """Environment: MLflow's address; empty: nothing is tracked."""
+
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""Environment of MLflow's client: tries of a request beyond the first; seconds of one."""
 
 
 def default_address() -> str:
@@ -53,6 +57,15 @@ def make_database(address: str) -> None:
             done = subprocess.run(command, check=False, capture_output=True, text=True)
             log.debug("%s", done.stderr.strip())
             done.check_returncode()
+
+
+def limit_patience(environment: MutableMapping[str, str]) -> None:
+    """Have MLflow's client give up after seconds, where the environment does not say otherwise.
+
+    By itself it tries for four minutes to reach a server, and a job would begin that much later.
+    """
+    for name, value in PATIENCE.items():
+        environment.setdefault(name, value)
 
 
 def failures() -> tuple[type[Exception], ...]:

@@ -17,10 +17,12 @@ from gram.tracking.database import (
     database_of,
     failures_to_open,
     is_sqlite,
+    limit_patience,
     make_database,
     warn,
 )
-from gram.tracking.tracker import Keeper, MlflowTracker, Silence, Tracker, Unsent
+from gram.tracking.tracker import Keeper, MlflowTracker, Silence, Tracker
+from gram.tracking.unsent import Unsent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,7 +60,7 @@ def tracked_job(
     finished runs of the same job are marked as superseded. Only runs of this project count: one
     server may take the runs of several clones.
 
-    If MLflow cannot be used, the log says so once, and the job goes on. Its numbers are kept then,
+    If MLflow cannot be used, the log says so once, and the job goes on. What it tells is kept then,
     and sent when it ends, or when its next try does.
 
     Args:
@@ -66,18 +68,21 @@ def tracked_job(
         address: MLflow's address; empty: nothing is tracked.
         invocation: Name of this start of the workflow, the parent of its jobs.
         folder: Where the project's id and the parents' run ids are kept.
-        unsent: File for numbers that MLflow does not take; None: they are lost, with their count.
+        unsent: File for what MLflow does not take; None: that is lost, and counted.
     """
     if not address:
         yield Silence()
         return
     kept = None if unsent is None else Unsent(unsent)
-    opened = _open(job, address=address, invocation=invocation, folder=folder, kept=kept)
-    tracker: Tracker = Silence()
-    if opened is not None:
+    opened: _OpenRun | None = None
+    tracker: Tracker = Silence() if kept is None else Keeper(kept, address=address)
+    try:
+        opened = _OpenRun.of_job(
+            job, address=address, invocation=invocation, folder=folder, kept=kept
+        )
         tracker = opened.tracker
-    elif kept is not None:
-        tracker = Keeper(kept, address=address)
+    except failures_to_open() as error:
+        warn(error, address=address)
     status = "FINISHED"
     try:
         yield tracker
@@ -86,7 +91,12 @@ def tracked_job(
         raise
     finally:
         if opened is None and kept is not None and kept.read():  # MLflow may be back
-            opened = _open(job, address=address, invocation=invocation, folder=folder, kept=kept)
+            try:
+                opened = _OpenRun.of_job(
+                    job, address=address, invocation=invocation, folder=folder, kept=kept
+                )
+            except failures_to_open():
+                kept.warn()
         if opened is not None:
             before = opened.supersede if status == "FINISHED" else None
             opened.tracker.close(status, before=before)
@@ -110,19 +120,6 @@ def finish_invocation(*, address: str, invocation: str, folder: Path, status: st
         MlflowClient(address).set_terminated(note.read_text(encoding="utf-8"), status)
     except failures_to_open() as error:
         warn(error, address=address)
-
-
-def _open(
-    job: JobIdentity, *, address: str, invocation: str, folder: Path, kept: Unsent | None
-) -> "_OpenRun | None":
-    """Open the run of a job; None where MLflow cannot be used, which the log says."""
-    try:
-        return _OpenRun.of_job(
-            job, address=address, invocation=invocation, folder=folder, kept=kept
-        )
-    except failures_to_open() as error:
-        warn(error, address=address)
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +152,7 @@ class _OpenRun:
     ) -> "_OpenRun":
         """Go on with the run of a job that did not end well, or make one."""
         make_database(address)
+        limit_patience(os.environ)
         from mlflow import MlflowClient
 
         client = MlflowClient(address)

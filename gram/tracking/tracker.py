@@ -1,7 +1,7 @@
 """What a job tells of itself: to MLflow, in batches and from a thread; to a file; to nobody."""
 
-import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from gram.tracking.database import failures, warn
+from gram.tracking.database import failures, limit_patience, warn
+from gram.tracking.sender import Sender, batches_of
+from gram.tracking.unsent import Item, Unsent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
-
-Number = tuple[str, float, int, int]
-"""Name, value, time in ms, step of one number."""
-
-MOST_SENT = 1000
-"""Most numbers that a server takes at once."""
 
 
 class RunAddress(NamedTuple):
@@ -47,11 +43,22 @@ class Tracker(Protocol):
     def tags(self, values: Mapping[str, str]) -> None:
         """Take facts of the job."""
 
-    def artifact(self, path: Path) -> None:
-        """Take a file."""
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Take a file, which stays where it is until the job ends, for a folder of the run."""
+
+    def register(self, folder: str, *, sha256: str) -> None:
+        """Take a folder of the run, whose files were taken before, for a version of a model.
+
+        Args:
+            folder: Folder of the run.
+            sha256: Of the checkpoint in it; the same one is registered once.
+        """
 
     def flush(self) -> None:
         """Send what has been taken so far, without waiting for it."""
+
+    def settle(self) -> None:
+        """Wait until all that has been taken is sent, or kept for later."""
 
     def address_of_run(self) -> "RunAddress | None":
         """Give what another process needs to tell of this job too; None: nobody tracks it."""
@@ -66,44 +73,25 @@ class Silence:
     def tags(self, values: Mapping[str, str]) -> None:
         """Drop the facts."""
 
-    def artifact(self, path: Path) -> None:
+    def artifact(self, path: Path, *, folder: str = "") -> None:
         """Drop the file."""
+
+    def register(self, folder: str, *, sha256: str) -> None:
+        """Register nothing."""
 
     def flush(self) -> None:
         """Do nothing."""
+
+    def settle(self) -> None:
+        """Wait for nothing."""
 
     def address_of_run(self) -> RunAddress | None:
         """Give none."""
         return None
 
 
-class Unsent:
-    """Numbers that MLflow did not take, in a file beside the job's output, one JSON line each."""
-
-    def __init__(self, path: Path) -> None:
-        """Name the file; it is there only while it holds something."""
-        self.path = path
-
-    def add(self, numbers: Sequence[Number]) -> None:
-        """Write numbers at the end."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(f"{json.dumps(one)}\n" for one in numbers)
-
-    def read(self) -> list[Number]:
-        """Give the numbers; a line that a killed job left half written is left out."""
-        if not self.path.is_file():
-            return []
-        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
-        return [(name, value, now, step) for name, value, now, step in map(json.loads, lines)]
-
-    def remove(self) -> None:
-        """Remove the file: all that it held has been sent."""
-        self.path.unlink(missing_ok=True)
-
-
 class Keeper(Silence):
-    """The tracker of a job whose run could not be opened: keeps its numbers in a file."""
+    """The tracker of a job whose run could not be opened: keeps what it is told in a file."""
 
     def __init__(self, unsent: Unsent, *, address: str) -> None:
         """Take the file, and the address where nobody answered."""
@@ -113,17 +101,29 @@ class Keeper(Silence):
         """Keep the numbers."""
         self._unsent.add(numbers_of(values, step=step))
 
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Keep the facts."""
+        self._unsent.add(("fact", key, value) for key, value in values.items())
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Keep the file's path."""
+        self._unsent.add([("file", str(path.absolute()), folder)])
+
+    def register(self, folder: str, *, sha256: str) -> None:
+        """Keep what is to be registered."""
+        self._unsent.add([("model", folder, sha256)])
+
     def address_of_run(self) -> RunAddress | None:
         """Give the file."""
         return RunAddress(self._address, "", str(self._unsent.path))
 
 
 class MlflowTracker:
-    """Sends the numbers of one job to MLflow, in batches, from a thread: the job does not wait.
+    """Sends what a job tells to MLflow, in batches, from a thread: the job does not wait.
 
     When MLflow fails, after the tries that its client makes by itself, this is said once in the
-    log. From then on numbers go to a file, and once more to MLflow when the run is closed; without
-    a file, and for all else, what is not sent is counted.
+    log. From then on all goes to a file, and once more to MLflow when the run is closed; without
+    a file, what is not sent is counted.
     """
 
     BATCH = 500
@@ -136,9 +136,9 @@ class MlflowTracker:
         self, client: "MlflowClient", run_id: str, *, address: str, unsent: Unsent | None = None
     ) -> None:
         """Send to a run that exists."""
-        self._client, self._run_id, self._address = client, run_id, address
-        self._unsent = unsent
-        self._waiting: list[Number] = []
+        self._sender = Sender(client, run_id)
+        self._address, self._unsent = address, unsent
+        self._waiting: list[Item] = []
         self._sent_at = time.monotonic()
         self._num_lost = 0
         self._has_failed = False
@@ -147,21 +147,17 @@ class MlflowTracker:
     def address_of_run(self) -> RunAddress | None:
         """Give the run's address."""
         unsent = "" if self._unsent is None else str(self._unsent.path)
-        return RunAddress(self._address, self._run_id, unsent)
+        return RunAddress(self._address, self._sender.run_id, unsent)
 
     def params(self, values: Mapping[str, str]) -> None:
         """Send settings."""
-        from mlflow.entities import Param
-
-        params = [Param(key, value[:6000]) for key, value in values.items()]
-        send = partial(self._client.log_batch, self._run_id, params=params)
-        self._thread.submit(self._send, send, size=len(params))
+        self._thread.submit(
+            self._deliver, [("setting", key, value) for key, value in values.items()]
+        )
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Send facts."""
-        for key, value in values.items():
-            send = partial(self._client.set_tag, self._run_id, key, value)
-            self._thread.submit(self._send, send, size=1)
+        self._thread.submit(self._deliver, [("fact", key, value) for key, value in values.items()])
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Take numbers of one step."""
@@ -170,16 +166,24 @@ class MlflowTracker:
         if is_old or len(self._waiting) >= self.BATCH:
             self.flush()
 
-    def artifact(self, path: Path) -> None:
+    def artifact(self, path: Path, *, folder: str = "") -> None:
         """Send a file."""
-        send = partial(self._client.log_artifact, self._run_id, str(path))
-        self._thread.submit(self._send, send, size=1)
+        self._thread.submit(self._deliver, [("file", str(path.absolute()), folder)])
+
+    def register(self, folder: str, *, sha256: str) -> None:
+        """Register a folder of the run."""
+        self._thread.submit(self._deliver, [("model", folder, sha256)])
 
     def flush(self) -> None:
         """Have all that is waiting sent."""
         numbers, self._waiting, self._sent_at = self._waiting, [], time.monotonic()
         if numbers:
             self._thread.submit(self._deliver, numbers)
+
+    def settle(self) -> None:
+        """Wait until all is sent, or kept."""
+        self.flush()
+        self._thread.submit(lambda: None).result()
 
     def end(self) -> None:
         """Send what is waiting, and wait for that; the run stays open."""
@@ -195,46 +199,41 @@ class MlflowTracker:
         """
         self.end()
         self._send_unsent()
-        if before is not None:
-            self._send(before, size=0)
-        self._try(partial(self._client.set_terminated, self._run_id, status))
+        if before is not None and not self._has_failed:
+            self._try(before)
+        self._try(partial(self._sender.client.set_terminated, self._sender.run_id, status))
         if self._num_lost:
             log.warning("%d numbers and files of this job were not tracked", self._num_lost)
 
-    def _deliver(self, numbers: list[Number]) -> None:
-        """Send numbers; where that fails, keep them in the file, or count them."""
-        while numbers:
-            batch, numbers = numbers[:MOST_SENT], numbers[MOST_SENT:]
-            if self._has_failed or not self._try(partial(self._log, batch)):
-                if self._unsent is None:
-                    self._num_lost += len(batch)
-                else:
-                    self._unsent.add(batch)
+    def _deliver(self, items: Sequence[Item]) -> None:
+        """Send items; where that fails, keep them in the file, or count them."""
+        left = items if self._has_failed else self._left(items)
+        if not left:
+            return
+        if self._unsent is None:
+            self._num_lost += len(left)
+        else:
+            self._unsent.add(left)
+
+    def _left(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Send items in their order; give those that were not taken, from the first one on."""
+        done = 0
+        for batch in batches_of(items):
+            if not self._try(partial(self._sender.send, batch)):
+                break
+            done += len(batch)
+        return items[done:]
 
     def _send_unsent(self) -> None:
-        """Send what earlier tries, or this one, could not; keep it where that fails again."""
-        if self._unsent is None or not (numbers := self._unsent.read()):
+        """Send what earlier tries, or this one, could not; keep what fails again."""
+        if self._unsent is None or not (items := self._unsent.read()):
             return
-        for first in range(0, len(numbers), MOST_SENT):
-            if not self._try(partial(self._log, numbers[first : first + MOST_SENT])):
-                log.warning(
-                    "%d numbers of this job were not tracked; they are kept in %s, and the next "
-                    "try of the job sends them",
-                    len(numbers),
-                    self._unsent.path,
-                )
-                return
-        self._unsent.remove()
-        self._has_failed = False
-
-    def _log(self, numbers: Sequence[Number]) -> None:
-        from mlflow.entities import Metric
-
-        self._client.log_batch(self._run_id, metrics=[Metric(*one) for one in numbers])
-
-    def _send(self, send: Callable[[], object], *, size: int) -> None:
-        if self._has_failed or not self._try(send):
-            self._num_lost += size
+        left = self._left(items)
+        self._unsent.replace(left)
+        if left:
+            self._unsent.warn()
+        else:
+            self._has_failed = False
 
     def _try(self, send: Callable[[], object]) -> bool:
         """Send something; say whether that went well."""
@@ -263,6 +262,7 @@ def tracker_of_run(run: Sequence[str] | None) -> Iterator[Tracker]:
     if not run_id:
         yield Silence() if unsent is None else Keeper(unsent, address=address)
         return
+    limit_patience(os.environ)
     from mlflow import MlflowClient
 
     tracker = MlflowTracker(MlflowClient(address), run_id, address=address, unsent=unsent)
@@ -272,10 +272,10 @@ def tracker_of_run(run: Sequence[str] | None) -> Iterator[Tracker]:
         tracker.end()
 
 
-def numbers_of(values: Mapping[str, float], *, step: int) -> list[Number]:
+def numbers_of(values: Mapping[str, float], *, step: int) -> list[Item]:
     """Give numbers of one step, with the time and with names that MLflow takes."""
     now = int(time.time() * 1000)
-    return [(_metric_name(key), value, now, step) for key, value in values.items()]
+    return [("number", _metric_name(key), value, now, step) for key, value in values.items()]
 
 
 def _metric_name(name: str) -> str:

@@ -1,10 +1,23 @@
-"""AdamW as the released code has it, which is not quite torch's."""
+"""AdamW as the released code has it, which is not quite torch's, by torch's fused kernel."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+
+LATE_STEP = 1e6
+"""A step so late that torch's corrections of the moments are 1: the published form has its own."""
+
+
+class _Alike(NamedTuple):
+    """What one call of the kernel takes: parameters of one age and kind."""
+
+    step: int
+    kind: type
+    device: torch.device
 
 
 class PublishedAdamW(Optimizer):
@@ -45,21 +58,42 @@ class PublishedAdamW(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            together: dict[_Alike, list[Tensor]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group)
+                    together.setdefault(self._grown(parameter), []).append(parameter)
+            for alike, parameters in together.items():
+                self._update(parameters, group, step=alike.step)
         return loss
 
-    def _update(self, parameter: torch.Tensor, group: dict[str, Any]) -> None:
+    def _grown(self, parameter: Tensor) -> _Alike:
+        """Count a step of a parameter, which may have got no gradient in earlier ones."""
         state = self.state[parameter]
         if not state:
             state["step"] = 0
             state["first"], state["second"] = (torch.zeros_like(parameter) for _ in range(2))
         state["step"] += 1
+        return _Alike(state["step"], type(parameter.data), parameter.device)
+
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], *, step: int) -> None:
         beta1, beta2 = group["betas"]
-        state["first"].mul_(beta1).add_(parameter.grad, alpha=1 - beta1)
-        state["second"].mul_(beta2).addcmul_(parameter.grad, parameter.grad, value=1 - beta2)
-        size = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
-        parameter.addcdiv_(state["first"], state["second"].sqrt().add_(group["eps"]), value=-size)
+        states = [self.state[parameter] for parameter in parameters]
+        late = torch.full((), LATE_STEP, device=parameters[0].device)
+        adamw(
+            parameters,
+            [parameter.grad for parameter in parameters if parameter.grad is not None],
+            [state["first"] for state in states],
+            [state["second"] for state in states],
+            [],
+            [late] * len(parameters),
+            fused=True,
+            amsgrad=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=group["lr"] * (1 - beta2**step) ** 0.5 / (1 - beta1**step),
+            weight_decay=0.0,
+            eps=group["eps"],
+            maximize=False,
+        )
         if group["weight_decay"] > 0:
-            parameter.add_(parameter, alpha=-group["lr"] * group["weight_decay"])
+            torch._foreach_add_(parameters, parameters, alpha=-group["lr"] * group["weight_decay"])

@@ -13,6 +13,8 @@ from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import Selection, read_index, select_clips
 from gram.data.loader import evaluation_batches
 from gram.data.vocabulary import WordPieces
+from gram.evaluation.fitted import plain_score
+from gram.evaluation.ranked import RankedSet
 from gram.evaluation.retrieval import rank_retrieval, summarize_places
 from gram.jobs import TrainSettings
 from gram.losses import stack_items
@@ -159,14 +161,16 @@ class _Clips:
             present.append(present_bk.cpu())
         for part in training_parts:
             part.training = True
-        places = rank_retrieval(
-            validation.score,
-            torch.cat(texts),
-            text_clip_q=torch.arange(len(self._rows)),
+        clips_n = torch.arange(len(self._rows))
+        ranked = RankedSet(
+            text_qd=torch.cat(texts),
+            text_group_q=clips_n,
             vectors_nkd=torch.cat(vectors),
             present_nk=torch.cat(present),
+            clip_group_n=clips_n,
             modalities=model.modalities,
         )
-        asked = getattr(places, validation.direction)
+        found = rank_retrieval(plain_score(validation.score), ranked)
+        asked = getattr(found, validation.direction)
         k = validation.recall_at
-        return summarize_places(asked, recall_at=(k,))[f"R@{k}"]
+        return summarize_places(asked.places, recall_at=(k,))[f"R@{k}"]

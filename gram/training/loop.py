@@ -10,7 +10,13 @@ from gram.tracking import Tracker
 from gram.training.gradients import add_gradients
 from gram.training.means import Means
 from gram.training.optimizer import set_rate
-from gram.training.outputs import Stopwatch, losses_of_batch, step_numbers, write_outputs
+from gram.training.outputs import (
+    Stopwatch,
+    losses_of_batch,
+    step_numbers,
+    tell_of_outputs,
+    write_outputs,
+)
 from gram.training.precision import Precision
 from gram.training.preparation import Training, TrainingFiles, set_up
 from gram.training.stopping import DivergedError, StoppedTraining, alone, listening
@@ -73,6 +79,7 @@ def train(settings: TrainSettings, files: TrainingFiles, means: Means, *, tracke
                 if is_stopped:
                     raise StoppedTraining(ear.heard, step=step, saved=training.partial.wait())
         write_outputs(training, files)
+        tell_of_outputs(files, means, tracker)  # killed meanwhile, a job goes on from its partial
         training.partial.remove()
 
 

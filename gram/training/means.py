@@ -21,6 +21,8 @@ class Means:
             keeping their activations: less memory, about a third more time.
         compile: Compile the encoders with torch.compile: minutes at the start, faster steps.
         shard_model: Keep the vision tower's weights in shares, one a process (FSDP2).
+        track_checkpoint: Give the tracker the checkpoint too, not its description alone.
+        register_model: Have the checkpoint registered as a version of a model.
     """
 
     device: torch.device
@@ -31,6 +33,8 @@ class Means:
     checkpoint_activations: bool = False
     compile: bool = False
     shard_model: bool = False
+    track_checkpoint: bool = False
+    register_model: bool = False
 
     RESOURCES: ClassVar = (
         "cache_mib",
@@ -39,6 +43,8 @@ class Means:
         "checkpoint_activations",
         "compile",
         "shard_model",
+        "track_checkpoint",
+        "register_model",
     )
 
     def __post_init__(self) -> None:
@@ -77,4 +83,6 @@ class Means:
             checkpoint_activations=bool(given["checkpoint_activations"]),
             compile=bool(given["compile"]),
             shard_model=bool(given["shard_model"]),
+            track_checkpoint=bool(given["track_checkpoint"]),
+            register_model=bool(given["register_model"]),
         )

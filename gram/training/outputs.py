@@ -11,13 +11,18 @@ import pandas as pd
 import torch
 
 from gram.collectives import mean_of_ranks, num_ranks, own_rank
-from gram.files import atomic_path, write_text
+from gram.files import atomic_path, sha256_of, write_text
+from gram.tracking import Tracker
 from gram.training.checkpoint import HistoryRow
+from gram.training.means import Means
 from gram.training.preparation import Training, TrainingFiles
 from gram.training.sharding import whole_weights
 from gram.training.step import StepLoss
 from gram.types import Batch
 from gram.versions import commit, versions
+
+TRACKED_FOLDER = "checkpoint"
+"""Folder of a tracked run that takes what a training wrote."""
 
 
 def losses_of_batch(loss: StepLoss) -> dict[str, float]:
@@ -100,7 +105,7 @@ def write_outputs(training: Training, files: TrainingFiles) -> None:
         "steps": len(rows),
         "kept_step": kept,
         "settings": training.settings.model_dump(mode="json"),
-        "inputs_sha256": list(files.digests().values()),
+        "inputs_sha256": files.digests(),
         "commit": commit(),
         "versions": versions("gram", "torch", "timm", "transformers"),
     }
@@ -112,6 +117,19 @@ def write_outputs(training: Training, files: TrainingFiles) -> None:
         return
     with atomic_path(files.checkpoint) as temporary:
         shutil.copyfile(training.choice.path_of(kept), temporary)
+
+
+def tell_of_outputs(files: TrainingFiles, means: Means, tracker: Tracker) -> None:
+    """Give the tracker what was written, and wait until it is sent, or kept to be sent later."""
+    if own_rank() > 0:
+        return
+    checkpoint, has_checkpoint = files.checkpoint, means.track_checkpoint or means.register_model
+    told = [checkpoint.with_suffix(".json"), checkpoint.with_name("history.csv")]
+    for path in [*told, *([checkpoint] if has_checkpoint else [])]:
+        tracker.artifact(path, folder=TRACKED_FOLDER)
+    if means.register_model:
+        tracker.register(TRACKED_FOLDER, sha256=sha256_of(checkpoint))
+    tracker.settle()
 
 
 def write_history(path: Path, rows: list[HistoryRow]) -> None:

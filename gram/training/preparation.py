@@ -15,6 +15,7 @@ from gram.config import TrainingConfig, canonical_json
 from gram.data.clip_dataset import ClipDataset
 from gram.data.loader import batches
 from gram.data.order import Share
+from gram.data.transfer import on_device
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import sha256_of
 from gram.jobs import TrainSettings
@@ -104,10 +105,13 @@ class Training:
     note: DivergenceNote
 
     def batches(self) -> Iterator[Batch]:
-        """Give this rank's shares of the batches that are left, epoch after epoch, without end."""
+        """Give this rank's shares of the batches that are left, epoch after epoch, without end.
+
+        They are on the device; on a GPU the next one is copied while this one is worked on.
+        """
         start = len(self.state.rows)
         shares = endless_batches(self.dataset, self.settings, start=start, workers=self.workers)
-        return (
+        dropped = (
             drop_modalities(
                 batch,
                 self.settings.training.modality_dropout,
@@ -117,6 +121,7 @@ class Training:
             )
             for step, batch in enumerate(shares, start=start + 1)
         )
+        return on_device(dropped, self.state.device)
 
     def keep_state(self) -> None:
         """Have a partial checkpoint written; files that it makes needless go."""
@@ -183,7 +188,8 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
 def made_with(settings: TrainSettings, files: TrainingFiles) -> str:
     """Name all that a partial checkpoint must have been made with to be gone on from, as JSON."""
     sections = {name: getattr(settings, name) for name in type(settings).model_fields}
-    version = stage_version("pretrain_model")  # finetuning is the same code
+    stages = ("pretrain_model", "finetune_model")  # one code, whichever of the two was raised
+    version = [stage_version(name) for name in stages]
     return canonical_json({**sections, "stage_version": version, "sha256_of": files.digests()})
 
 

@@ -86,9 +86,7 @@ def contrast(model: GramModel, embeddings: Embeddings, config: LossConfig) -> Co
     vectors_bkd, present_bk = stack_items(embeddings, model.modalities)
     own = Tuples(embeddings.vectors[Modality.TEXT], vectors_bkd, present_bk)
     return CONTRASTS[config.kind](
-        own.anchors_nd,
-        own.vectors_nkd,
-        present_bk=own.present_nk,
+        own,
         temperature=model.temperature,
         label_smoothing=config.label_smoothing,
         gathered=_of_all_ranks(own, gathering=config.gather),

@@ -14,7 +14,13 @@ from gram.config import Config, Section, merged
 from gram.jobs import job_settings
 
 ROOT = Path(__file__).parents[2]
-WILDCARDS = {"run": "volume_tva", "benchmark": "toys", "dataset": "toys", "table": "demo"}
+WILDCARDS = {
+    "run": "volume_tva",
+    "benchmark": "toys",
+    "split": "test",
+    "dataset": "toys",
+    "table": "demo",
+}
 RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 

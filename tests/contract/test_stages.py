@@ -4,12 +4,12 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from gram.stages import STAGES
+from gram.stages import VERSIONS
 
 ROOT = Path(__file__).parents[2]
 GRAM = ROOT / "gram"
@@ -28,8 +28,17 @@ DECIDES_NO_RESULT = (
     "versions.py",
     "types.py",  # names and containers
     "data/status.py",
+    "embedding.py",  # what is asked of a model by hand; no stage does
 )
-"""Below ``gram/``: what a stage may import without naming it among its sources."""
+"""Below ``gram/``: what a stage may import, and its outputs do not depend on it."""
+
+NOT_IMPORTED = {
+    "make_report": ("evaluation/templates",),
+    "fetch_clips": ("fetch/site_child.py",),
+    "pretrain_model": ("training/worker.py",),
+    "finetune_model": ("training/worker.py",),
+}
+"""Below ``gram/``: what a stage reads, or starts as a process of its own."""
 
 
 class WithoutDocstrings(ast.NodeTransformer):
@@ -73,9 +82,8 @@ def written_out(part: object) -> str:
     return f"{type(part).__name__}({', '.join(fields)})"
 
 
-def files_of(source: str) -> list[Path]:
-    """List the files of a source, which is a file or a folder below ``gram/``."""
-    path = GRAM / source
+def files_of(path: Path) -> list[Path]:
+    """List the files of a folder, or the file itself."""
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
 
@@ -86,9 +94,10 @@ def script_of(stage: str) -> Path:
 
 
 def files_of_stage(stage: str) -> list[Path]:
-    """List the files that a stage's outputs depend on: its sources and its script."""
-    sources = {file for source in STAGES[stage].sources for file in files_of(source)}
-    return sorted({*sources, script_of(stage)})
+    """List the files that a stage's outputs depend on, its script among them."""
+    started = [GRAM / name for name in NOT_IMPORTED.get(stage, ())]
+    behind = closure([script_of(stage), *(file for path in started for file in files_of(path))])
+    return sorted({script_of(stage), *behind})
 
 
 def digest_of_stage(stage: str) -> str:
@@ -116,13 +125,13 @@ def rules() -> dict[str, str]:
 
 def test_the_code_of_each_stage_is_that_of_its_version(request: pytest.FixtureRequest) -> None:
     digests = {
-        stage: {"version": STAGES[stage].version, "digest": digest_of_stage(stage)}
-        for stage in sorted(STAGES)
+        stage: {"version": VERSIONS[stage], "digest": digest_of_stage(stage)}
+        for stage in sorted(VERSIONS)
     }
     if request.config.getoption("--write-stages", default=False):
         DIGESTS.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
     written = json.loads(DIGESTS.read_text(encoding="utf-8"))
-    changed = [stage for stage in STAGES if written.get(stage) != digests[stage]]
+    changed = [stage for stage in VERSIONS if written.get(stage) != digests[stage]]
     assert not changed, (
         f"code of stage {', '.join(changed)} changed. If its outputs change, raise its version in "
         "gram/stages.py. Then run `pytest tests/contract --write-stages`."
@@ -130,10 +139,10 @@ def test_the_code_of_each_stage_is_that_of_its_version(request: pytest.FixtureRe
 
 
 def test_the_digests_are_of_the_stages_that_there_are() -> None:
-    assert sorted(json.loads(DIGESTS.read_text(encoding="utf-8"))) == sorted(STAGES)
+    assert sorted(json.loads(DIGESTS.read_text(encoding="utf-8"))) == sorted(VERSIONS)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", VERSIONS)
 def test_the_digest_of_a_stage_is_of_its_script_too(stage: str) -> None:
     assert script_of(stage).is_file()
     assert script_of(stage) in files_of_stage(stage)
@@ -175,10 +184,10 @@ def test_there_are_rules() -> None:
 
 def test_stages_are_the_rules_that_carry_a_version() -> None:
     carriers = [name for name, body in rules().items() if "stage_version(" in body]
-    assert sorted(carriers) == sorted(STAGES)
+    assert sorted(carriers) == sorted(VERSIONS)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", VERSIONS)
 def test_a_rule_carries_the_version_of_its_own_stage(stage: str) -> None:
     assert re.findall(r'stage_version\("(\w+)"\)', rules()[stage]) == [stage]
 
@@ -192,7 +201,7 @@ BESIDE_CLIPS = (
     "import_weights",
 )
 """Stages that no clips table comes before; retry_fetch takes the tables that there are."""
-AFTER_CLIPS = [stage for stage in STAGES if stage not in BESIDE_CLIPS]
+AFTER_CLIPS = [stage for stage in VERSIONS if stage not in BESIDE_CLIPS]
 
 
 @pytest.mark.parametrize("stage", AFTER_CLIPS)
@@ -200,17 +209,13 @@ def test_a_rule_is_looked_at_anew_once_the_clips_are_read(stage: str) -> None:
     assert re.search(r"^        (made=clips_made|clips=clips_of_chunk),$", rules()[stage], re.M)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_source_of_a_stage_exists(stage: str) -> None:
-    assert [source for source in STAGES[stage].sources if not files_of(source)] == []
-    assert [source for source in STAGES[stage].sources if not (GRAM / source).exists()] == []
+# --- what is behind a stage -------------------------------------------------------------------
 
 
-# --- completeness -----------------------------------------------------------------------------
-
-
-def imports(path: Path) -> Iterator[Path]:
+@cache
+def imports(path: Path) -> tuple[Path, ...]:
     """Give the files of the package that a file imports, those for type checking left out."""
+    found: list[Path] = []
     skipped: set[int] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -225,22 +230,24 @@ def imports(path: Path) -> Iterator[Path]:
         for name in names:
             if name.split(".")[0] == "gram":
                 module = ROOT.joinpath(*name.split("."))
-                yield from (
+                found += (
                     file
                     for file in (module.with_suffix(".py"), module / "__init__.py")
                     if file.is_file()
                 )
+    return tuple(found)
 
 
-def modules_behind(stage: str) -> set[str]:
-    """Name the files below ``gram/`` that a stage's script imports, and what those import."""
-    waiting, seen = [script_of(stage)], set()
+def closure(files: list[Path]) -> set[Path]:
+    """Give files of the package and all that they import from it, but what decides no result."""
+    waiting = [file for file in files if file.suffix == ".py"]
+    seen = {file for file in files if GRAM in file.parents}
     while waiting:
         for file in imports(waiting.pop()):
             name = file.relative_to(GRAM).as_posix()
-            is_empty = name.endswith("__init__.py")
-            if not is_empty and name not in seen and not is_below(name, DECIDES_NO_RESULT):
-                seen.add(name)
+            is_version = name == "__init__.py"
+            if not is_version and file not in seen and not is_below(name, DECIDES_NO_RESULT):
+                seen.add(file)
                 waiting.append(file)
     return seen
 
@@ -249,24 +256,36 @@ def is_below(name: str, sources: tuple[str, ...]) -> bool:
     return any(name == source or name.startswith(f"{source}/") for source in sources)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_every_module_that_it_imports(stage: str) -> None:
-    named = STAGES[stage].sources
-    assert sorted(name for name in modules_behind(stage) if not is_below(name, named)) == []
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [
+        ("pretrain_model", "training/loop.py"),
+        ("pretrain_model", "volume/basis.py"),
+        ("pretrain_model", "training/worker.py"),
+        ("fetch_clips", "fetch/site_child.py"),
+        ("make_report", "evaluation/templates/report.css"),
+        ("probe_media", "data/media_facts.py"),
+    ],
+)
+def test_what_is_behind_a_stage_is_found(stage: str, name: str) -> None:
+    assert GRAM / name in files_of_stage(stage)
 
 
-def test_modules_behind_a_stage_are_found() -> None:
-    assert {"training/loop.py", "losses.py", "volume.py"} <= modules_behind("pretrain_model")
+@pytest.mark.parametrize(
+    ("stage", "name"), [("pretrain_model", "cli.py"), ("probe_media", "data/extract.py")]
+)
+def test_what_is_not_behind_a_stage_is_left_out(stage: str, name: str) -> None:
+    assert (GRAM / name).is_file()
+    assert GRAM / name not in files_of_stage(stage)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_names_no_module_that_it_does_not_import(stage: str) -> None:
-    behind = modules_behind(stage)
-    unused = [
-        source
-        for source in STAGES[stage].sources
-        if source.endswith(".py")
-        and not is_below(source, DECIDES_NO_RESULT)
-        and source not in behind
-    ]
-    assert unused == []
+def test_all_that_is_named_here_exists() -> None:
+    named = [*DECIDES_NO_RESULT, *(name for names in NOT_IMPORTED.values() for name in names)]
+    assert [name for name in named if not (GRAM / name).exists()] == []
+    assert set(NOT_IMPORTED) <= set(VERSIONS)
+
+
+@pytest.mark.parametrize("stage", NOT_IMPORTED)
+def test_what_is_named_as_not_imported_is_not(stage: str) -> None:
+    imported = closure([script_of(stage)])
+    assert [name for name in NOT_IMPORTED[stage] if GRAM / name in imported] == []

@@ -159,9 +159,7 @@ def _contrast(features: Tensors, temperature: Tensor) -> tuple[losses.Contrastiv
     vectors_bkd = torch.stack(items, dim=1)
     gathered = gather((texts, vectors_bkd), gathering=GATHERING)  # type: ignore[arg-type]
     loss = losses.volume_contrastive_loss(
-        texts,
-        vectors_bkd,
-        present_bk=None,
+        losses.Tuples(texts, vectors_bkd),
         temperature=temperature,
         label_smoothing=LABEL_SMOOTHING,
         gathered=losses.Tuples(*gathered, None, own_rank() * len(texts)),

@@ -14,6 +14,7 @@ from torch import Tensor
 from gram.config import InputsConfig
 from gram.data import transforms
 from gram.data.loader import evaluation_batches
+from gram.data.sound import SAMPLE_RATE_HZ
 from gram.types import Modality
 from tests.golden.recording import facts_of
 from tests.unit.data.made_datasets import MIXED, dataset
@@ -42,7 +43,7 @@ def wave_of(recorded: Tensors, sound: str) -> NDArray[np.float32]:
     """Give a sound at 16 kHz, mono, in the range of int16, as the published code resamples it."""
     samples = recorded[f"wav.{sound}"].float() / 2**15
     mono_n = samples if samples.ndim == 1 else samples.mean(dim=1)
-    resample = torchaudio.transforms.Resample(SOUNDS[sound], transforms.SAMPLE_RATE_HZ)
+    resample = torchaudio.transforms.Resample(SOUNDS[sound], SAMPLE_RATE_HZ)
     wave_n: NDArray[np.float32] = (resample(mono_n) * 2**15).numpy()
     return wave_n
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from gram.config import ScoreName
 from gram.encoders.text import TextEncoder
+from gram.evaluation.fitted import plain_score
+from gram.evaluation.ranked import paired_set
 from gram.evaluation.ranks import Places, rank_in_chunks
 from gram.evaluation.rerank import Match, Reranked, match_probability, rank_reranked, rerank
 from gram.evaluation.retrieval import RetrievalPlaces, rank_retrieval, summarize_places
@@ -150,15 +152,15 @@ def score_of(recorded: Tensors, score: ScoreName, letters: str) -> Tensor:
 
 
 def first_places(recorded: Tensors, score: ScoreName, letters: str) -> RetrievalPlaces:
-    vectors_nkd = items_of(recorded, letters)
-    return rank_retrieval(
-        score,
-        recorded["eval.in.feat_t"],
-        text_clip_q=torch.arange(len(vectors_nkd)),
-        vectors_nkd=vectors_nkd,
-        present_nk=torch.ones(vectors_nkd.shape[:2], dtype=torch.bool),
-        modalities=[MODALITIES[letter] for letter in letters],
-    )
+    items = [recorded[f"eval.in.feat_{letter}"] for letter in letters]
+    modalities = [MODALITIES[letter] for letter in letters]
+    vectors = dict(zip(modalities, items, strict=True))
+    return rank_retrieval(plain_score(score), paired_set(recorded["eval.in.feat_t"], vectors))
+
+
+def both(found: RetrievalPlaces) -> tuple[Places, Places]:
+    """Give the places from text to item, then the other way round."""
+    return found.text_to_item.places, found.item_to_text.places
 
 
 def stem_of(run: Run) -> str:
@@ -189,7 +191,7 @@ def test_the_mean_of_the_nearest_volumes_is_the_published_value(
 
 @pytest.mark.parametrize("run", DONE)
 def test_recalls_by_volume_are_the_published_ones(recorded: Tensors, run: Run) -> None:
-    ours = [recalls_of(one) for one in first_places(recorded, "volume", in_volume(run))]
+    ours = [recalls_of(one) for one in both(first_places(recorded, "volume", in_volume(run)))]
     log = run["log"]
     published = [
         recorded_recalls(log["ret_area_forward"], "volume_T2D"),
@@ -201,7 +203,7 @@ def test_recalls_by_volume_are_the_published_ones(recorded: Tensors, run: Run) -
 @pytest.mark.parametrize("letter", ["v", "a"])
 @pytest.mark.parametrize("run", DONE)
 def test_recalls_by_cosine_are_the_published_ones(recorded: Tensors, run: Run, letter: str) -> None:
-    ours = [recalls_of(one) for one in first_places(recorded, cosine_to(letter), letter)]
+    ours = [recalls_of(one) for one in both(first_places(recorded, cosine_to(letter), letter))]
     keys = (f"cosine_T{letter.upper()}", f"cosine_{letter.upper()}T")
     published = [recorded_recalls(run["log"][key], "forward") for key in keys]
     assert same_recalls(ours, published)
@@ -219,7 +221,7 @@ NAMED = [
 def test_recalls_by_the_cosine_that_a_task_names_are_the_published_ones(
     recorded: Tensors, run: Run, letter: str
 ) -> None:
-    ours = [recalls_of(one) for one in first_places(recorded, cosine_to(letter), letter)]
+    ours = [recalls_of(one) for one in both(first_places(recorded, cosine_to(letter), letter))]
     line = run["log"][f"ret_itc_t{letter}"]
     assert same_recalls(ours, [recorded_recalls(line, start) for start in ("video", "txt")])
 
@@ -347,7 +349,7 @@ def test_recalls_after_reranking_by_volume_are_the_published_ones(
     # Behind the best K the published order is that of ties; ours is that of the first score.
     volume_nm = score_of(recorded, "volume", in_volume(run))
     found = rerank(volume_nm, matcher(tasks_of(run)[-1]), near_is="small", keep=KEEP)
-    ours = [recalls_of(one, up_to=KEEP) for one in places_after(found)]
+    ours = [recalls_of(one, up_to=KEEP) for one in both(places_after(found))]
     line, starts = run["log"]["ret_itm_area"], ("volume_ITM_T2D", "volume_ITM_D2T")
     assert same_recalls(ours, [recorded_recalls(line, start, up_to=KEEP) for start in starts])
 
@@ -358,7 +360,7 @@ def test_recalls_after_reranking_by_a_cosine_are_the_published_ones(
 ) -> None:
     cosine_nm = score_of(recorded, cosine_to(letter), letter)
     found = rerank(cosine_nm, matcher(letter), near_is="large", keep=KEEP)
-    ours = [recalls_of(one, up_to=KEEP) for one in places_after(found)]
+    ours = [recalls_of(one, up_to=KEEP) for one in both(places_after(found))]
     line = run["log"][f"ret_itm_t{letter}"]
     published = [recorded_recalls(line, start, up_to=KEEP) for start in ("video", "txt")]
     assert same_recalls(ours, published)
@@ -376,7 +378,9 @@ def test_modalities_that_crash_the_published_evaluation_are_ranked(
     found = rerank(
         score_of(recorded, "volume", letters), matcher(letters), near_is="small", keep=KEEP
     )
-    places = itertools.chain(places_after(found), first_places(recorded, "volume", letters))
+    places = itertools.chain(
+        both(places_after(found)), both(first_places(recorded, "volume", letters))
+    )
     gallery = len(recorded["eval.in.feat_t"])
     assert all(1 <= one.best_q.min() <= one.worst_q.max() <= gallery for one in places)
 

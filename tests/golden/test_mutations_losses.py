@@ -155,38 +155,41 @@ def test_a_changed_loss_is_noticed(
 class EpsInsideTheRoot(PublishedAdamW):
     """Adds eps before the root is taken."""
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        first, second, size = moments(self.state[parameter], parameter, group)
-        parameter.addcdiv_(first, (second + group["eps"]).sqrt(), value=-size)
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], *, step: int) -> None:
+        for parameter in parameters:
+            first, second, size = moments(self.state[parameter], parameter, group)
+            parameter.addcdiv_(first, (second + group["eps"]).sqrt(), value=-size)
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
 
 class DecayBeforeTheUpdate(PublishedAdamW):
     """Decays the value before the step instead of the one after it."""
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        super()._update(parameter, {**group, "weight_decay": 0.0})
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], *, step: int) -> None:
+        for parameter in parameters:
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        super()._update(parameters, {**group, "weight_decay": 0.0}, step=step)
 
 
 class CorrectionOfTheFirstMoment(PublishedAdamW):
     """Corrects one of the moments."""
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        state, (beta1, _) = self.state[parameter], group["betas"]
-        first, second, _ = moments(state, parameter, group)
-        size = group["lr"] / (1 - beta1 ** state["step"])
-        parameter.addcdiv_(first, second.sqrt() + group["eps"], value=-size)
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], *, step: int) -> None:
+        for parameter in parameters:
+            first, second, _ = moments(self.state[parameter], parameter, group)
+            size = group["lr"] / (1 - group["betas"][0] ** step)
+            parameter.addcdiv_(first, second.sqrt() + group["eps"], value=-size)
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
 
 class NoCorrection(PublishedAdamW):
     """Takes the moments as they are."""
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        first, second, _ = moments(self.state[parameter], parameter, group)
-        parameter.addcdiv_(first, second.sqrt() + group["eps"], value=-group["lr"])
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    def _update(self, parameters: list[Tensor], group: dict[str, Any], *, step: int) -> None:
+        for parameter in parameters:
+            first, second, _ = moments(self.state[parameter], parameter, group)
+            parameter.addcdiv_(first, second.sqrt() + group["eps"], value=-group["lr"])
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
 
 def moments(
@@ -195,10 +198,9 @@ def moments(
     """Carry both moments on by one step; give them and the published size of the step."""
     assert parameter.grad is not None
     beta1, beta2 = group["betas"]
-    step = state["step"] = state.get("step", 0) + 1
-    zeros = torch.zeros_like(parameter)
-    first = state["first"] = torch.lerp(parameter.grad, state.get("first", zeros), beta1)
-    second = torch.lerp(parameter.grad.square(), state.get("second", zeros), beta2)
+    step = state["step"]
+    first = state["first"] = torch.lerp(parameter.grad, state["first"], beta1)
+    second = torch.lerp(parameter.grad.square(), state["second"], beta2)
     state["second"] = second
     return first, second, group["lr"] * (1 - beta2**step) ** 0.5 / (1 - beta1**step)
 

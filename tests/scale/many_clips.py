@@ -56,11 +56,11 @@ def _repeat(path: Path) -> None:
     again.write_bytes(path.read_bytes())
 
 
-def _deafen(path: Path) -> None:
-    sound = path.parent / ".sound.mp4"
-    if not sound.exists():
-        make_media(sound, picture=None, sound="sine=d=1")
-    path.write_bytes(sound.read_bytes())
+def _freeze(path: Path) -> None:
+    still = path.parent / ".still.jpg"
+    if not still.exists():
+        make_media(still, "-frames:v", "1", "-update", "1", sound=None, codec=())
+    path.write_bytes(still.read_bytes())
 
 
 WAYS: tuple[tuple[str, Callable[[Path], None]], ...] = (
@@ -70,7 +70,7 @@ WAYS: tuple[tuple[str, Callable[[Path], None]], ...] = (
     ("unreadable (extract)", _punch),
     ("not_found (probe)", _remove),
     ("duplicate (probe)", _repeat),
-    ("no_video (probe)", _deafen),
+    ("no_video (probe)", _freeze),
 )
 """Ways in which a clip is broken: what becomes of it, and what breaks it."""
 

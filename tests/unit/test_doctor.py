@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gram.cli import app
 from gram.config import InputsConfig, ModelConfig
-from gram.doctor import count_parameters, examine, training_bytes
+from gram.doctor import count_parameters, examine, memory_of_cases
 from gram.model import GramModel
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
@@ -28,8 +28,14 @@ def test_counting_allocates_nothing() -> None:
     assert sum(counts.values()) > 1e9
 
 
-def test_training_takes_weights_gradients_and_two_moments() -> None:
-    assert training_bytes(10) == 160
+def test_the_paper_s_model_needs_shares_or_activations_computed_again_on_24_gb() -> None:
+    lines = memory_of_cases(ModelConfig(), InputsConfig(), num_pieces=30522)
+    fits = {
+        (line.case.processes, line.case.is_sharded, line.case.is_checkpointed): line.clips[0]
+        for line in lines
+    }
+    assert fits[1, False, True] == 0
+    assert 0 < fits[4, True, True] < fits[8, True, True]
 
 
 def test_a_machine_with_all_it_needs_gets_no_advice(tmp_path: Path) -> None:
@@ -56,9 +62,19 @@ def test_devices_are_named(tmp_path: Path) -> None:
 # --- the command ------------------------------------------------------------------------------
 
 
-def test_the_command_prints_the_size_of_a_preset() -> None:
-    result = CliRunner().invoke(app, ["doctor", "--model", "paper"])
-    assert "1,243,487,731" in result.output
+@pytest.fixture(scope="module")
+def told() -> str:
+    return CliRunner().invoke(app, ["doctor", "--model", "tiny"]).output
+
+
+def test_the_command_prints_the_size_of_a_preset(told: str) -> None:
+    counts = count_parameters(ModelConfig(preset="tiny"), InputsConfig(), num_pieces=30522)
+    assert f"{sum(counts.values()):,}" in told
+
+
+def test_the_command_prints_what_fits_into_gpus(told: str) -> None:
+    assert "141 GB" in told
+    assert "Computed, not measured: bf16, 8 frames of 224" in told
 
 
 def test_the_command_fails_where_something_would_not_work(

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from gram.losses import (
     EIGENVALUE_TEMPERATURE,
     ContrastiveLoss,
+    Tuples,
     area_contrastive_loss,
     cosine_contrastive_loss,
     eigenvalue_contrastive_loss,
@@ -94,7 +95,7 @@ def test_the_volume_loss_is_the_cross_entropy_of_volumes(count: int, smoothing: 
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, count, 16, seed=2)
     volumes = looped_volumes(anchors_bd, vectors_bkd)
     loss = volume_contrastive_loss(
-        anchors_bd, vectors_bkd, present_bk=None, temperature=0.07, label_smoothing=smoothing
+        Tuples(anchors_bd, vectors_bkd), temperature=0.07, label_smoothing=smoothing
     )
     expected = [
         looped_cross_entropy(matrix, temperature=0.07, smoothing=smoothing)
@@ -106,7 +107,7 @@ def test_the_volume_loss_is_the_cross_entropy_of_volumes(count: int, smoothing: 
 def test_the_volume_loss_of_text_and_video_compares_sines() -> None:
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, 1, 16, seed=2)
     sine_bb = (1 - (anchors_bd @ vectors_bkd[:, 0].mT).square()).sqrt().numpy()
-    loss = volume_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.5)
+    loss = volume_contrastive_loss(Tuples(anchors_bd, vectors_bkd), temperature=0.5)
     expected = looped_cross_entropy(sine_bb, temperature=0.5, smoothing=0.0)
     assert float(loss.text_to_item) == pytest.approx(expected)
 
@@ -114,12 +115,8 @@ def test_the_volume_loss_of_text_and_video_compares_sines() -> None:
 def test_a_missing_modality_leaves_the_volume_of_the_others() -> None:
     anchors_bd, vectors_bkd = unit(5, 16, seed=1), unit(5, 3, 16, seed=2)
     present_bk = torch.tensor([[True, True, False]] * 5)
-    with_it = volume_contrastive_loss(
-        anchors_bd, vectors_bkd, present_bk=present_bk, temperature=0.07
-    )
-    without = volume_contrastive_loss(
-        anchors_bd, vectors_bkd[:, :2], present_bk=None, temperature=0.07
-    )
+    with_it = volume_contrastive_loss(Tuples(anchors_bd, vectors_bkd, present_bk), temperature=0.07)
+    without = volume_contrastive_loss(Tuples(anchors_bd, vectors_bkd[:, :2]), temperature=0.07)
     assert float(with_it.total) == pytest.approx(float(without.total))
 
 
@@ -129,7 +126,7 @@ def test_a_missing_modality_leaves_the_volume_of_the_others() -> None:
 @COUNTS
 def test_the_cosine_loss_is_the_mean_over_modalities(count: int) -> None:
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, count, 16, seed=2)
-    loss = cosine_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    loss = cosine_contrastive_loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     expected = looped_cosine_loss(
         anchors_bd, vectors_bkd, torch.ones(6, count, dtype=torch.bool), temperature=0.07
     )
@@ -141,7 +138,7 @@ def test_the_cosine_loss_leaves_items_out_of_the_modalities_that_they_lack() -> 
     present_bk = torch.tensor(
         [[True, True, False], [True, False, False], [True, True, True], [True, True, False]]
     )
-    loss = cosine_contrastive_loss(anchors_bd, vectors_bkd, present_bk=present_bk, temperature=0.07)
+    loss = cosine_contrastive_loss(Tuples(anchors_bd, vectors_bkd, present_bk), temperature=0.07)
     expected = looped_cosine_loss(anchors_bd, vectors_bkd, present_bk, temperature=0.07)
     assert [float(loss.text_to_item), float(loss.item_to_text)] == pytest.approx(expected, rel=1e-5)
 
@@ -149,7 +146,7 @@ def test_the_cosine_loss_leaves_items_out_of_the_modalities_that_they_lack() -> 
 def test_the_cosine_distance_is_one_minus_the_mean_over_what_an_item_has() -> None:
     anchors_bd, vectors_bkd = unit(3, 16, seed=1), unit(3, 2, 16, seed=2)
     present_bk = torch.tensor([[True, True], [True, False], [True, True]])
-    loss = cosine_contrastive_loss(anchors_bd, vectors_bkd, present_bk=present_bk, temperature=0.07)
+    loss = cosine_contrastive_loss(Tuples(anchors_bd, vectors_bkd, present_bk), temperature=0.07)
     cosine_bbk = torch.einsum("id,jkd->ijk", anchors_bd, vectors_bkd)
     expected = 1 - torch.stack(
         [cosine_bbk[:, 0].mean(dim=-1), cosine_bbk[:, 1, 0], cosine_bbk[:, 2].mean(dim=-1)], dim=1
@@ -161,7 +158,7 @@ def test_the_cosine_loss_says_when_nothing_can_be_contrasted() -> None:
     present_bk = torch.tensor([[True, False], [False, True]])
     with pytest.raises(ValueError, match="no modality of this batch has two items; use larger"):
         cosine_contrastive_loss(
-            unit(2, 8), unit(2, 2, 8), present_bk=present_bk, temperature=torch.tensor(0.07)
+            Tuples(unit(2, 8), unit(2, 2, 8), present_bk), temperature=torch.tensor(0.07)
         )
 
 
@@ -177,7 +174,7 @@ def test_the_product_loss_is_the_cross_entropy_of_products(count: int) -> None:
             entries = zip(text, *item, strict=True)
             distances[i, j] = -sum(math.prod(entry) for entry in entries)
     loss = product_contrastive_loss(
-        anchors_bd, vectors_bkd, present_bk=None, temperature=0.07, label_smoothing=0.1
+        Tuples(anchors_bd, vectors_bkd), temperature=0.07, label_smoothing=0.1
     )
     expected = [
         looped_cross_entropy(matrix, temperature=0.07, smoothing=0.1)
@@ -199,7 +196,7 @@ def test_the_area_loss_is_the_cross_entropy_of_areas() -> None:
             half = sum(sides) / 2
             areas[i, j] = math.sqrt(half * math.prod(half - side for side in sides))
     loss = area_contrastive_loss(
-        anchors_bd, vectors_bkd, present_bk=None, temperature=0.07, label_smoothing=0.1
+        Tuples(anchors_bd, vectors_bkd), temperature=0.07, label_smoothing=0.1
     )
     expected = [
         looped_cross_entropy(matrix, temperature=0.07, smoothing=0.1) for matrix in (areas, areas.T)
@@ -210,13 +207,13 @@ def test_the_area_loss_is_the_cross_entropy_of_areas() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_area_loss_says_that_it_needs_two_modalities(count: int) -> None:
     with pytest.raises(ValueError, match=f"a text and two vectors, found {count} vectors; use two"):
-        area_contrastive_loss(unit(3, 8), unit(3, count, 8), present_bk=None, temperature=0.07)
+        area_contrastive_loss(Tuples(unit(3, 8), unit(3, count, 8)), temperature=0.07)
 
 
 def test_the_area_loss_says_that_nothing_may_be_missing() -> None:
     present_bk = torch.tensor([[True, True], [True, False], [False, True]])
     with pytest.raises(ValueError, match="found 2 items that lack one; leave them out"):
-        area_contrastive_loss(unit(3, 8), unit(3, 2, 8), present_bk=present_bk, temperature=0.07)
+        area_contrastive_loss(Tuples(unit(3, 8), unit(3, 2, 8), present_bk), temperature=0.07)
 
 
 # --- eigenvalue -------------------------------------------------------------------------------
@@ -241,7 +238,7 @@ def test_the_alignment_is_the_softmax_over_singular_values(count: int) -> None:
     for singular in values:
         odds = [math.exp(value / EIGENVALUE_TEMPERATURE) for value in singular]
         expected.append(-math.log(odds[0] / sum(odds)))
-    loss = eigenvalue_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    loss = eigenvalue_contrastive_loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     assert float(loss.alignment) == pytest.approx(sum(expected) / 6)
 
 
@@ -251,23 +248,21 @@ def test_the_contrast_of_the_eigenvalue_loss_is_that_of_leading_directions(count
     _, directions = looped_spectra(anchors_bd, vectors_bkd)
     distances = -np.array([[one @ other for other in directions] for one in directions])
     expected = looped_cross_entropy(distances, temperature=0.07, smoothing=0.0)
-    loss = eigenvalue_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    loss = eigenvalue_contrastive_loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     assert [float(loss.text_to_item), float(loss.item_to_text)] == pytest.approx([expected] * 2)
 
 
 def test_aligned_tuples_have_no_alignment_left_to_learn() -> None:
     anchors_bd = unit(4, 16, seed=1)
     vectors_bkd = anchors_bd.unsqueeze(1).repeat(1, 2, 1)
-    loss = eigenvalue_contrastive_loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    loss = eigenvalue_contrastive_loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     assert float(loss.alignment) < 1e-10
 
 
 def test_the_alignment_does_not_move_the_temperature() -> None:
     temperature = torch.tensor(0.07, requires_grad=True)
     loss = eigenvalue_contrastive_loss(
-        unit(4, 16, seed=1).requires_grad_(),
-        unit(4, 2, 16, seed=2),
-        present_bk=None,
+        Tuples(unit(4, 16, seed=1).requires_grad_(), unit(4, 2, 16, seed=2)),
         temperature=temperature,
     )
     assert torch.autograd.grad(loss.alignment, temperature, allow_unused=True) == (None,)
@@ -281,9 +276,9 @@ def test_the_alignment_does_not_move_the_temperature() -> None:
 def test_the_order_of_modalities_does_not_matter(loss: Loss, order: tuple[int, ...]) -> None:
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, 4, 16, seed=2)
     present_bk = torch.rand(6, 4, generator=torch.Generator().manual_seed(3)) < 0.8
-    straight = loss(anchors_bd, vectors_bkd, present_bk=present_bk, temperature=0.07)
+    straight = loss(Tuples(anchors_bd, vectors_bkd, present_bk), temperature=0.07)
     permuted = loss(
-        anchors_bd, vectors_bkd[:, order], present_bk=present_bk[:, order], temperature=0.07
+        Tuples(anchors_bd, vectors_bkd[:, order], present_bk[:, order]), temperature=0.07
     )
     assert float(permuted.total) == pytest.approx(float(straight.total), rel=1e-6)
 
@@ -291,14 +286,14 @@ def test_the_order_of_modalities_does_not_matter(loss: Loss, order: tuple[int, .
 @EVERY
 def test_the_order_of_the_batch_does_not_matter(loss: Loss) -> None:
     anchors_bd, vectors_bkd = unit(6, 16, seed=1), unit(6, 2, 16, seed=2)
-    straight = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
-    turned = loss(anchors_bd.flip(0), vectors_bkd.flip(0), present_bk=None, temperature=0.07)
+    straight = loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
+    turned = loss(Tuples(anchors_bd.flip(0), vectors_bkd.flip(0)), temperature=0.07)
     assert float(turned.total) == pytest.approx(float(straight.total), rel=1e-6)
 
 
 @EVERY
 def test_the_total_is_the_mean_of_both_directions_and_the_alignment(loss: Loss) -> None:
-    parts = loss(unit(6, 16, seed=1), unit(6, 2, 16, seed=2), present_bk=None, temperature=0.07)
+    parts = loss(Tuples(unit(6, 16, seed=1), unit(6, 2, 16, seed=2)), temperature=0.07)
     assert float(parts.total) == pytest.approx(
         (float(parts.text_to_item) + float(parts.item_to_text)) / 2 + float(parts.alignment)
     )
@@ -316,15 +311,15 @@ def test_the_total_is_the_mean_of_both_directions_and_the_alignment(loss: Loss) 
 def test_agreeing_items_lose_less_than_random_ones(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1)
     agreeing_bkd = normalize(anchors_bd.unsqueeze(1) + 0.3 * unit(6, 2, 16, seed=2), dim=-1)
-    agreeing = loss(anchors_bd, agreeing_bkd, present_bk=None, temperature=0.07)
-    random = loss(anchors_bd, unit(6, 2, 16, seed=2), present_bk=None, temperature=0.07)
+    agreeing = loss(Tuples(anchors_bd, agreeing_bkd), temperature=0.07)
+    random = loss(Tuples(anchors_bd, unit(6, 2, 16, seed=2)), temperature=0.07)
     assert float(agreeing.total) < float(random.total)
 
 
 @EVERY
 def test_what_was_compared_carries_no_gradient(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1).requires_grad_()
-    parts = loss(anchors_bd, unit(6, 2, 16, seed=2), present_bk=None, temperature=0.07)
+    parts = loss(Tuples(anchors_bd, unit(6, 2, 16, seed=2)), temperature=0.07)
     assert parts.text_distance_bn.shape == parts.item_distance_bn.shape == (6, 6)
     assert not parts.text_distance_bn.requires_grad
     assert not parts.item_distance_bn.requires_grad
@@ -335,7 +330,7 @@ def test_texts_items_and_temperature_learn(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1).requires_grad_()
     vectors_bkd = unit(6, 2, 16, seed=2).requires_grad_()
     temperature = torch.tensor(0.07, requires_grad=True)
-    total = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=temperature).total
+    total = loss(Tuples(anchors_bd, vectors_bkd), temperature=temperature).total
     gradients = torch.autograd.grad(total, (anchors_bd, vectors_bkd, temperature))
     assert all(gradient.abs().min() > 0 for gradient in gradients)
 
@@ -344,7 +339,7 @@ def test_texts_items_and_temperature_learn(loss: Loss) -> None:
 def test_duplicated_modalities_have_finite_gradients(loss: Loss) -> None:
     anchors_bd = unit(4, 16, dtype=torch.float32).requires_grad_()
     vectors_bkd = anchors_bd.detach().unsqueeze(1).repeat(1, 2, 1).requires_grad_()
-    total = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07).total
+    total = loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07).total
     gradients = torch.autograd.grad(total, (anchors_bd, vectors_bkd))
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
@@ -353,9 +348,9 @@ def test_duplicated_modalities_have_finite_gradients(loss: Loss) -> None:
 def test_autocast_changes_no_loss(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1, dtype=torch.float32)
     vectors_bkd = unit(6, 2, 16, seed=2, dtype=torch.float32)
-    plain = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    plain = loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        cast = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+        cast = loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     assert float(cast.total) == float(plain.total)
 
 
@@ -363,7 +358,7 @@ def test_autocast_changes_no_loss(loss: Loss) -> None:
 def test_half_precision_vectors_give_a_float32_loss(loss: Loss) -> None:
     anchors_bd = unit(6, 16, seed=1, dtype=torch.bfloat16)
     vectors_bkd = unit(6, 2, 16, seed=2, dtype=torch.bfloat16)
-    parts = loss(anchors_bd, vectors_bkd, present_bk=None, temperature=0.07)
+    parts = loss(Tuples(anchors_bd, vectors_bkd), temperature=0.07)
     assert parts.total.dtype == torch.float32
 
 

@@ -50,19 +50,13 @@ def own_and_all(first: int, *, count: int = 2) -> tuple[Tuples, Tuples]:
 
 
 def of_rank(loss: Loss, own: Tuples, everyone: Tuples) -> ContrastiveLoss:
-    return loss(
-        own.anchors_nd,
-        own.vectors_nkd,
-        present_bk=own.present_nk,
-        temperature=0.07,
-        gathered=everyone,
-    )
+    return loss(own, temperature=0.07, gathered=everyone)
 
 
 @EVERY
 def test_a_batch_gathered_from_one_rank_has_the_same_loss(loss: Loss) -> None:
-    own = Tuples(unit(6, 16, seed=1), unit(6, 2, 16, seed=2), None)
-    plain = loss(own.anchors_nd, own.vectors_nkd, present_bk=None, temperature=0.07)
+    own = Tuples(unit(6, 16, seed=1), unit(6, 2, 16, seed=2))
+    plain = loss(own, temperature=0.07)
     assert float(of_rank(loss, own, own).total) == pytest.approx(float(plain.total))
 
 
@@ -71,12 +65,7 @@ def test_a_batch_gathered_from_one_rank_has_the_same_loss(loss: Loss) -> None:
 )
 def test_the_mean_over_ranks_is_the_loss_of_the_whole_batch(loss: Loss) -> None:
     _, everyone = own_and_all(0)
-    whole = loss(
-        everyone.anchors_nd,
-        everyone.vectors_nkd,
-        present_bk=everyone.present_nk,
-        temperature=0.07,
-    )
+    whole = loss(everyone._replace(first=0), temperature=0.07)
     parts = [float(of_rank(loss, *own_and_all(first)).total) for first in (0, 3, 6)]
     assert sum(parts) / 3 == pytest.approx(float(whole.total))
 
@@ -87,12 +76,7 @@ def test_a_rank_compares_its_texts_with_all_items_and_its_items_with_all_texts(
     loss: Loss, first: int
 ) -> None:
     own, everyone = own_and_all(first)
-    whole = loss(
-        everyone.anchors_nd,
-        everyone.vectors_nkd,
-        present_bk=everyone.present_nk,
-        temperature=0.07,
-    )
+    whole = loss(everyone._replace(first=0), temperature=0.07)
     parts, rows = of_rank(loss, own, everyone), slice(first, first + 3)
     torch.testing.assert_close(parts.text_distance_bn, whole.text_distance_bn[rows])
     torch.testing.assert_close(parts.item_distance_bn, whole.item_distance_bn[rows])
@@ -119,8 +103,8 @@ def test_the_cosine_loss_of_a_rank_finds_its_own_among_those_that_have_the_modal
 
 
 def test_with_detached_copies_texts_learn_from_their_direction_alone() -> None:
-    own = Tuples(unit(6, 16, seed=1).requires_grad_(), unit(6, 2, 16, seed=2), None)
-    copies = Tuples(own.anchors_nd.detach(), own.vectors_nkd, None)
+    own = Tuples(unit(6, 16, seed=1).requires_grad_(), unit(6, 2, 16, seed=2))
+    copies = Tuples(own.anchors_nd.detach(), own.vectors_nkd)
     loss = of_rank(volume_contrastive_loss, own, copies)
     whole = torch.autograd.grad(loss.total, own.anchors_nd, retain_graph=True)
     alone = torch.autograd.grad(loss.text_to_item / 2, own.anchors_nd)
@@ -132,13 +116,12 @@ def test_with_detached_copies_texts_learn_from_their_direction_alone() -> None:
 
 def gradients_in_rank(kind: str) -> list[Tensor]:
     """Give a rank's gradients of its own texts and items, of three each."""
-    own = Tuples(unit(6, 16, seed=1), unit(6, 2, 16, seed=2), None)
+    own = Tuples(unit(6, 16, seed=1), unit(6, 2, 16, seed=2))
     rows = slice(3 * own_rank(), 3 * own_rank() + 3)
     leaves = [own.anchors_nd[rows].requires_grad_(), own.vectors_nkd[rows].requires_grad_()]
     anchors_nd, vectors_nkd = gather(leaves, gathering="connected")
     loss = ANY_COUNT[kind](
-        *leaves,
-        present_bk=None,
+        Tuples(*leaves),
         temperature=0.07,
         gathered=Tuples(anchors_nd, vectors_nkd, None, rows.start),
     )
@@ -159,7 +142,7 @@ def test_two_processes_learn_what_one_learns(
     of_two: list[dict[str, list[Tensor]]], kind: str
 ) -> None:
     leaves = [unit(6, 16, seed=1).requires_grad_(), unit(6, 2, 16, seed=2).requires_grad_()]
-    loss = ANY_COUNT[kind](*leaves, present_bk=None, temperature=0.07)
+    loss = ANY_COUNT[kind](Tuples(*leaves), temperature=0.07)
     whole = torch.autograd.grad(loss.total, leaves)
     for i, expected in enumerate(whole):
         torch.testing.assert_close(torch.cat([one[kind][i] for one in of_two]), expected)

@@ -20,6 +20,7 @@ from gram.tracking import (
     tracker_of_run,
     without_password,
 )
+from gram.tracking.database import limit_patience
 from tests.unit.made_tracking import Tracking, database, tracking
 
 __all__ = ["database", "tracking"]
@@ -102,6 +103,15 @@ def test_a_job_that_cannot_be_tracked_goes_on(tmp_path: Path) -> None:
     with unreachable(tmp_path).job("goes on") as tracker:
         tracker.metrics({"loss": 1.0})
     assert isinstance(tracker, Silence)
+
+
+def test_a_server_that_does_not_answer_is_given_up_after_seconds() -> None:
+    environment = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    limit_patience(environment)
+    assert environment == {
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    }
 
 
 @pytest.mark.usefixtures("no_tries")
@@ -246,7 +256,10 @@ def test_numbers_that_are_never_taken_are_kept_and_told_of(
     monkeypatch.setattr(MlflowClient, "log_batch", refuse)
     tell(tracking, "never", [1, 2, 3], unsent=unsent)
     assert len(unsent.read_text(encoding="utf-8").splitlines()) == 3
-    assert f"3 numbers of this job were not tracked; they are kept in {unsent}" in caplog.text
+    assert (
+        f"3 numbers and files of this job were not tracked; they are kept in {unsent}"
+        in caplog.text
+    )
     assert [text.startswith("tracking at") for text in caplog.messages].count(True) == 1
 
 
@@ -254,7 +267,7 @@ def test_a_line_that_a_killed_job_left_half_written_is_left_out(
     tracking: Tracking, tmp_path: Path
 ) -> None:
     unsent = tmp_path / "last.unsent.jsonl"
-    unsent.write_text('["loss", 0.1, 1, 1]\n["loss", 0.2', encoding="utf-8")
+    unsent.write_text('["number", "loss", 0.1, 1, 1]\n["number", "loss", 0.2', encoding="utf-8")
     tell(tracking, "half", [3], unsent=unsent)
     assert losses_of(tracking, "half") == [(1, 0.1), (3, 0.3)]
 
@@ -269,6 +282,41 @@ def test_another_process_tells_of_the_same_run(tracking: Tracking) -> None:
 def test_of_an_untracked_job_another_process_tells_nobody() -> None:
     with tracker_of_run(Silence().address_of_run()) as tracker:
         assert isinstance(tracker, Silence)
+
+
+@pytest.mark.usefixtures("no_tries")
+def test_facts_files_and_models_of_a_job_that_reached_nobody_are_sent_by_its_next_try(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    unsent, told = tmp_path / "last.unsent.jsonl", tmp_path / "last.json"
+    told.write_text("steps 7", encoding="utf-8")
+    with unreachable(tmp_path).job("train late", unsent=unsent) as tracker:
+        tracker.tags({"gram.clips": "used 5"})
+        tracker.artifact(told, folder="checkpoint")
+        tracker.register("checkpoint", sha256="5" * 64)
+    tracking.end("train late", unsent=unsent)
+    assert tracking.run("train late").data.tags["gram.clips"] == "used 5"
+    assert read_artifact(tracking, "train late", "checkpoint/last.json") == "steps 7"
+    (version,) = tracking.client.search_model_versions("name = 'gram-late'")
+    assert version.tags == {"gram.sha256": "5" * 64}
+
+
+def test_what_was_sent_is_not_sent_again_when_the_rest_fails(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsent = tmp_path / "last.unsent.jsonl"
+    unsent.write_text('["number", "loss", 0.1, 1, 1]\n["fact", "a", "b"]\n', encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_tag", refuse)
+        tracking.end("half sent", unsent=unsent)
+    assert unsent.read_text(encoding="utf-8") == '["fact", "a", "b"]\n'
+    assert losses_of(tracking, "half sent") == [(1, 0.1)]
+
+
+def read_artifact(tracking: Tracking, key: str, path: str) -> str:
+    """Read a file of the run of a job, where MLflow keeps it."""
+    kept = tracking.client.download_artifacts(tracking.run(key).info.run_id, path)
+    return Path(kept).read_text(encoding="utf-8")
 
 
 # --- several projects on one server -----------------------------------------------------------

@@ -13,7 +13,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 FOLDER = "results/shards/own"
 INDEX = f"{FOLDER}/index.parquet"
-EMBEDDED = "results/embeddings/cosine/own.safetensors"
+EMBEDDED = "results/embeddings/cosine/own/test/vectors.safetensors"
 
 
 def damaged(tree: Path) -> tuple[Path, bytes]:

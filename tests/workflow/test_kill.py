@@ -23,7 +23,7 @@ MOMENTS = {
     "extracting": "logs/extract_clips/*/*.log",
     "packing": "logs/pack_shards/*/*.log",
     "pretraining": "results/pretrained/*/partial/*.step*.pt",
-    "embedding": "logs/embed_benchmark/*/*.log",
+    "embedding": "logs/embed_benchmark/*/*/*.log",
 }
 """What begins at each moment, in order, and the first file that tells so."""
 

@@ -190,3 +190,23 @@ def test_no_usable_clip_ends_the_indexing(tree: Path, run_snakemake: Run) -> Non
     assert done.returncode != 0
     assert "6 of 6 clips of own cannot be used, none is left" in flat(done.stdout)
     assert not (tree / INDEX).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("annotations.json", "annotation file data/own/annotations.json is not there"),
+        ("media", "the media folder data/own/media is not there"),
+    ],
+)
+def test_what_went_away_after_a_finished_run_is_named(
+    path: str, said: str, own_tree: Path, run_snakemake: Run
+) -> None:
+    (own_tree / "data/own" / path).rename(own_tree / "elsewhere")
+    done = run_snakemake(own_tree, "--dry-run")
+    assert done.returncode != 0
+    assert said in flat(done.stdout)
+    (own_tree / "elsewhere").rename(own_tree / "data/own" / path)
+    done = run_snakemake(own_tree)
+    assert done.returncode == 0, "the folder is locked, or something is made again"
+    assert "Nothing to be done" in done.stdout

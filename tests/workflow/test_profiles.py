@@ -92,7 +92,10 @@ def test_a_profile_for_slurm_names_only_resources_that_something_reads(name: str
 
 @pytest.mark.parametrize(
     "rule",
-    ["pretrain_model", "finetune_model", "embed_benchmark", "recognize_speech", "estimate_depth"],
+    [
+        *("pretrain_model", "finetune_model", "embed_benchmark", "match_pairs"),
+        *("recognize_speech", "estimate_depth"),
+    ],
 )
 def test_slurm_gives_a_device_to_what_needs_one(rule: str) -> None:
     assert profile("slurm")["set-resources"][rule]["gpu"] == 1

@@ -72,6 +72,26 @@ def test_released_weights_are_evaluated_without_a_training(
     assert described["files"][0]["missing"] == []
 
 
+def test_weights_that_went_away_after_a_finished_run_are_missed(
+    tree: Path, run_snakemake: Callable[..., Done]
+) -> None:
+    scores = "results/scores/as_released/own.json"
+    done = run_snakemake(tree, scores, overlay=OVERLAY)
+    assert done.returncode == 0, done.stdout
+    checkpoint = tree / OVERLAY["weights"]["theirs"]["checkpoint"]
+    checkpoint.rename(tree / "elsewhere.pt")
+    for arguments in ([scores, "--dry-run"], [scores]):
+        done = run_snakemake(tree, *arguments, overlay=OVERLAY)
+        assert done.returncode == 1, done.stdout
+        assert (
+            "weight file data/theirs/ckpt/model_step_1.pt is not there (weights.theirs.checkpoint)"
+        ) in " ".join(done.stdout.split())
+    (tree / "elsewhere.pt").rename(checkpoint)
+    done = run_snakemake(tree, scores, overlay=OVERLAY)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
+
+
 def test_one_import_serves_all_that_a_run_does(
     tree: Path, planned_rules: Callable[..., dict[str, int]]
 ) -> None:

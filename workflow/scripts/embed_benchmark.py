@@ -16,7 +16,7 @@ with job(snakemake, EmbedSettings) as settings:
         settings,
         checkpoint=Path(snakemake.input.checkpoint[0]),
         index=Path(snakemake.input.index[0]),
-        output=Path(snakemake.output.embeddings),
+        folder=Path(snakemake.output.vectors).parent,
         run=snakemake.wildcards.run,
         benchmark=snakemake.wildcards.benchmark,
         device=choose_device(snakemake.resources.gpu),

@@ -16,7 +16,7 @@ with job(snakemake, ReportSettings) as settings:
         tables=[Path(path) for path in snakemake.input.tables],
         histories=[Path(path) for path in snakemake.input.histories],
         scores=[Path(path) for path in snakemake.input.scores],
-        embeddings=Path(snakemake.input.embeddings[0]),
+        embeddings=Path(snakemake.input.embeddings[0]).parent,
         indexes=[Path(path) for path in snakemake.input.indexes],
         output=Path(snakemake.output.html),
     )

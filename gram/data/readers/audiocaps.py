@@ -54,6 +54,11 @@ def _read_official(file: AnnotationFile) -> Iterator[Clip]:
 
 
 def _read_training_videos(file: AnnotationFile) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+    if is_split(file) and "test" in file.path.stem.lower():
+        raise ValueError(
+            f"{file.path} is VGGSound's test list by its name, where clips that it trains on are "
+            "to be left out; give train.csv, or vggsound.csv, which names the split of each clip"
+        )
     clips = read_whole(file) if is_whole(file) else read_split(file)
     for clip in clips:
         if clip.split in (None, "train"):

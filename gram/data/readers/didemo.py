@@ -14,6 +14,7 @@ from gram.data.readers.forms import (
     ClipsForm,
     Format,
     Ids,
+    ListForm,
     first_record,
     ids_form,
     records_of,
@@ -25,6 +26,14 @@ SEEN_SECONDS = 30.0
 """What annotators saw of each video: six segments of 5 s."""
 
 IDS = Ids(pattern=r"\d+@N\d+_\d+_\w+", example="26292851@N04_4253489686_265c3c8051")
+
+
+CORRUPTED = {
+    "18126407@N00_2819653811_28523093f2",
+    "66919018@N00_2484685542_ab0a67e5f2",
+    "74989579@N00_2885371919_f3b13a9608",
+}
+"""Training videos that the published code's list ``corrupted`` names."""
 
 
 def without_extension(name: str) -> str:
@@ -82,6 +91,20 @@ def _description(record: Record, where: str) -> str:
     return " ".join(read_texts(record["description"], where, key="description"))
 
 
+LIST = ids_form(IDS, id_of=without_extension)
+
+
+def _is_corrupted(file: AnnotationFile) -> bool:
+    return LIST.fits(file) and {name for name, _ in LIST.read(file)} <= CORRUPTED
+
+
+def _refuse(file: AnnotationFile) -> Iterator[tuple[str, tuple[str, ...] | None]]:
+    raise ValueError(
+        f"{file.path} is the published code's list of {len(CORRUPTED)} videos that were corrupted, "
+        "not of those that count; leave it out: files that are damaged are found when they are read"
+    )
+
+
 DIDEMO = Format(
     title="DiDeMo",
     clips=(
@@ -93,6 +116,11 @@ DIDEMO = Format(
             is_official=True,
         ),
     ),
-    lists=(ids_form(IDS, id_of=without_extension),),
+    lists=(
+        ListForm(
+            name="the published code's list of corrupted videos", fits=_is_corrupted, read=_refuse
+        ),
+        LIST,
+    ),
     advice="give upstream's descs_ret_*.json, or the official *_data.json of the split",
 )

@@ -1,5 +1,6 @@
 """The files of one split of a published data set -> its clips, and an account of the others."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,12 @@ from gram.data.readers.files import AnnotationFile, TableFile, read_file
 from gram.data.readers.forms import ClipsForm, Format, ListForm, first_record
 from gram.data.readers.joining import join_captions
 from gram.data.readers.values import json_type, keys_of
+
+_SPLIT_WORDS = {
+    "training": {"train", "training", "trainval", "development"},
+    "test": {"test", "testing", "evaluation"},
+}
+"""Words in the names of files that are of one kind of split only. Validation may go with either."""
 
 Rows = list[tuple[Clip, Path]]
 """Clips as the files name them, each with its file."""
@@ -57,7 +64,7 @@ def read_published(name: str, files: Sequence[Path], split: str) -> Reading:
 
     Raises:
         ValueError: If a file is not of a form of this data set, is damaged, or is given twice; if
-            files of different forms are given; if no clip is left.
+            files of different forms or of different splits are given; if no clip is left.
     """
     known = FORMATS[name]
     _check_once(files, split)
@@ -65,6 +72,7 @@ def read_published(name: str, files: Sequence[Path], split: str) -> Reading:
     sources, lists = _roles(found, known)
     left_out: Counter[str] = Counter()
     rows = [(clip, file.path) for form, file in sources for clip in form.read(file)]
+    _check_one_split(sources, lists, rows=rows, split=split)
     if known.rows_are_captions:
         rows = _joined(rows)
     if any(form.keeps for form, _ in lists):
@@ -155,6 +163,44 @@ def _roles(
             f"give files of one form: {known.advice}"
         )
     return sources, lists
+
+
+# --- that they are of one split --------------------------------------------------------------
+
+
+def _check_one_split(
+    sources: Sequence[tuple[ClipsForm, AnnotationFile]],
+    lists: Iterable[tuple[ListForm, AnnotationFile]],
+    *,
+    rows: Rows,
+    split: str,
+) -> None:
+    """Check that what says which clips count is of one split: lists, else files of clips.
+
+    A file that names the splits of its clips itself may hold any.
+    """
+    keeping = [(form.name, file.path) for form, file in lists if form.keeps]
+    unnamed = {path for clip, path in rows if clip.split is None}
+    deciding = keeping or [(form.name, file.path) for form, file in sources if file.path in unnamed]
+    named = " and ".join(f"{path} ({form})" for form, path in deciding)
+    kinds = {kind for _, path in deciding if (kind := _kind_of_split(path)) is not None}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"the split {split!r} is given files of training and of test, by their names: {named}; "
+            "what was trained on would be tested; give each split its own files"
+        )
+    is_upstreams = not keeping and not sources[0][0].is_official
+    if len(deciding) > 1 and (is_upstreams or len({form for form, _ in deciding}) > 1):
+        raise ValueError(
+            f"the split {split!r} is given {len(deciding)} files, each of which is a whole split: "
+            f"{named}; give one of them"
+        )
+
+
+def _kind_of_split(path: Path) -> str | None:
+    """Tell by a file's name whether it is of training or of test."""
+    words = set(re.split("[^a-z]+", path.stem.lower()))
+    return next((kind for kind, names in _SPLIT_WORDS.items() if words & names), None)
 
 
 # --- which clips count -----------------------------------------------------------------------

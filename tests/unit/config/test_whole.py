@@ -51,6 +51,22 @@ def test_the_example_of_variants_names_a_run_for_each() -> None:
     }
 
 
+def test_the_example_of_sounds_and_pictures_asks_each_data_set_for_what_it_has() -> None:
+    example = read("examples/sounds_and_pictures.yaml")
+    whole = Config.model_validate(merged(read("config.yaml"), example))
+    asked = {
+        (whole.benchmarks[row.benchmark].dataset, *whole.runs[row.run].model.modalities)
+        for name in whole.targets
+        for row in whole.tables[name].rows
+    }
+    assert asked == {
+        ("clotho", "audio"),
+        ("audiocaps", "audio"),
+        ("flickr30k", "video"),
+        ("mscoco", "video"),
+    }
+
+
 def test_the_readme_shows_the_example_of_own_clips() -> None:
     example = (ROOT / "config/examples/own_clips.yaml").read_text(encoding="utf-8")
     assert f"```yaml\n{example}```" in (ROOT / "README.md").read_text(encoding="utf-8")
@@ -259,8 +275,9 @@ def test_a_score_of_a_modality_that_the_run_has_not_is_named() -> None:
     overlay = {"runs": {"one": {"evaluation": {"scores": ["volume", "cosine_depth"]}}}}
     with pytest.raises(ValidationError) as error:
         config(overlay)
-    assert "runs.one is scored by 'cosine_depth' but has no modality 'depth'; it has video, au" in (
-        str(error.value)
+    assert (
+        "runs.one.evaluation.scores: the score 'cosine_depth' needs the modality 'depth'; there are"
+        in (str(error.value))
     )
 
 

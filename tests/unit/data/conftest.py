@@ -1,9 +1,10 @@
 """What makes media files and runs the stages, for tests that need no more; a zoo of odd files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.unit.data.made_media import Chunk, make_gray, make_media, run_ffmpeg, run_stages
 from tests.unit.data.made_zoo import make_zoo
@@ -27,6 +28,14 @@ def _make_gray() -> Callable[..., Path]:
 @pytest.fixture(scope="session", name="run_stages")
 def _run_stages() -> Callable[..., Chunk]:
     return run_stages
+
+
+@pytest.fixture
+def threads_of_torch() -> Iterator[Callable[[int], None]]:
+    """Give what sets the number of threads that torch computes on, for the time of a test."""
+    number = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(number)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ SETTINGS = ExtractionConfig(frames_per_clip=8, short_side=24)
 
 @dataclass(frozen=True, kw_only=True)
 class MadeClip:
-    """One clip; what it lacks is None."""
+    """One clip; what it lacks is None, or 0 frames."""
 
     clip_id: str
     split: str = "train"
@@ -127,6 +127,7 @@ def row_of(clip: MadeClip, number: int, media: Path) -> Row:
         stage = DecidingStage.FETCH if clip.status == Status.DEAD else DecidingStage.PROBE
         return row | {"stage": stage, "reason": f"{clip.clip_id} is {clip.status}"}
     return row | {
+        "has_video": clip.frames > 0,
         "has_audio": clip.sound_seconds is not None,
         "frames": clip.frames,
         "audio_seconds": clip.sound_seconds or 0.0,
@@ -146,7 +147,8 @@ def write_inputs(folder: Path, clips: Sequence[tuple[int, MadeClip]]) -> Inputs:
             if clip.status is not Status.OK:
                 continue
             jpegs = [frame_jpeg(frame) for frame in range(clip.frames)]
-            add_member(tar, f"{number:08d}.jpgs", b"".join(jpegs))
+            if jpegs:
+                add_member(tar, f"{number:08d}.jpgs", b"".join(jpegs))
             if clip.sound_seconds is not None:
                 add_member(tar, f"{number:08d}.flac", flac_of(clip.sound_seconds))
             record = {"clip_id": clip.clip_id, "jpgs_sizes": [len(jpeg) for jpeg in jpegs]}

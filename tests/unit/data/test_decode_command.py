@@ -70,8 +70,7 @@ def test_a_part_is_searched_before_the_input_is_opened() -> None:
     [(0, -1), (0.249, -1), (0.25, 0), (0.74, 0), (0.75, 1), (3.75, 7), (9, 7)],
 )
 def test_a_bin_begins_at_its_center(seconds: float, number: int) -> None:
-    settings = ExtractionConfig(frames_per_clip=8)
-    assert bin_of(seconds, settings, source_of()) == number
+    assert bin_of(seconds, bins=8, duration_seconds=4.0) == number
 
 
 @pytest.mark.parametrize("bins", [1, 2, 7, 8, 32])

@@ -10,7 +10,6 @@ import pytest
 
 from gram.config import GeneratedDataset
 from gram.data.generate import (
-    SAMPLE_RATE_HZ,
     draw_depth,
     draw_frames,
     generate_clips,
@@ -28,6 +27,7 @@ from gram.data.generated_world import (
     write_captions,
     write_subtitle,
 )
+from gram.data.sound import SAMPLE_RATE_HZ
 
 FACTORS = {"color": COLORS, "pitch": PITCHES, "topic": TOPICS, "place": PLACES}
 

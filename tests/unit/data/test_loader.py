@@ -32,6 +32,13 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_index(tmp_path_factory.mktemp("mixed"), MIXED, chunks=2)
 
 
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Index of clips of many short sounds, whose filter banks threads would share."""
+    clips = [MadeClip(clip_id=f"clip{n}", sound_seconds=0.03 * (n + 1)) for n in range(30)]
+    return make_index(tmp_path_factory.mktemp("noisy"), clips)
+
+
 def epoch(data: ClipDataset, number: int = 0, **options: int) -> list[Batch]:
     return list(batches(data, batch_size=3, seed=0, epoch=number, **options))
 
@@ -77,9 +84,15 @@ def test_epochs_differ_in_frames(whole: Path) -> None:
     assert levels[0] != levels[1]
 
 
-@pytest.mark.parametrize("start", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("start", [0, 1, 2, 3])
 def test_going_on_after_some_batches_gives_the_same_rest(whole: Path, start: int) -> None:
     assert same(epoch(dataset(whole), 2, start=start), epoch(dataset(whole), 2)[start:])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_going_on_beyond_the_epoch_is_refused_at_once(whole: Path, workers: int) -> None:
+    with pytest.raises(ValueError, match=r"start is 4, but an epoch of 10 items has 3 batches of"):
+        batches(dataset(whole), batch_size=3, seed=0, epoch=0, start=4, workers=workers)
 
 
 def test_skipped_batches_are_not_read(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +110,15 @@ def test_skipped_batches_are_not_read(whole: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("workers", [1, 3])
 def test_threads_give_the_same_batches(whole: Path, workers: int) -> None:
     assert same(epoch(dataset(whole), workers=workers), epoch(dataset(whole)))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_do_not_depend_on_the_threads_that_torch_has(
+    noisy: Path, workers: int, threads_of_torch: Callable[[int], None]
+) -> None:
+    wanted = epoch(dataset(noisy, modalities=[AUDIO]))
+    threads_of_torch(2)
+    assert same(epoch(dataset(noisy, modalities=[AUDIO]), workers=workers), wanted)
 
 
 @pytest.mark.parametrize("transform", ["squash", "crop_flip"])

@@ -1,6 +1,7 @@
 """What tells that shards are not as they were packed, and what becomes of them then."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ SHARD = "0001-000.tar"
 def folder(tmp_path: Path) -> Path:
     """Give a folder of three shards."""
     return make_index(tmp_path, CLIPS, chunks=3).parent
+
+
+INDEXES = ["index.parquet", "0001.parquet"]
 
 
 def verify(folder: Path, *options: str) -> Result:
@@ -60,7 +64,9 @@ def test_sizes_of_whole_shards_are_right(folder: Path) -> None:
     check_sizes(folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"shards": [{"shard": "a.tar"}]}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"shards": []}', '{"shards": [{"shard": "a.tar"}], "indexes": []}']
+)
 def test_a_manifest_of_another_form_is_named(folder: Path, content: str) -> None:
     (folder / MANIFEST).write_text(content)
     with pytest.raises(ValueError, match=r"manifest\.json is not a manifest of shards .*delete it"):
@@ -77,7 +83,7 @@ def test_the_index_of_the_chunk_of_a_shard_is_known() -> None:
 def test_whole_shards_are_verified(folder: Path) -> None:
     done = verify(folder)
     assert done.exit_code == 0
-    assert done.output.endswith("3 shards: 3 whole, 0 damaged or missing; 0 others\n")
+    assert done.output.endswith("3 shards and 4 indexes: 7 whole, 0 damaged or missing; 0 others\n")
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -88,7 +94,7 @@ def test_a_damaged_shard_is_listed_with_what_to_do(
     done = verify(folder)
     assert done.exit_code == 1
     assert f"{folder / SHARD} " in done.output
-    assert "3 shards: 2 whole, 1 damaged or missing; 0 others" in done.output
+    assert "3 shards and 4 indexes: 6 whole, 1 damaged or missing; 0 others" in done.output
     assert f"run `gram shards verify {folder} --discard`" in done.output
 
 
@@ -98,12 +104,42 @@ def test_what_is_wrong_with_a_shard_is_said(folder: Path, damage: Callable[[Path
     assert f"{SHARD} {DAMAGE[damage]}" in verify(folder).output
 
 
-def test_a_tar_that_is_not_in_the_manifest_is_listed(folder: Path) -> None:
-    (folder / "0009-000.tar").write_bytes(b"")
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_damaged_index_is_listed_with_what_to_do(
+    folder: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(folder / name)
     done = verify(folder)
     assert done.exit_code == 1
-    assert "0009-000.tar is not in the manifest" in done.output
-    assert "3 shards: 3 whole, 0 damaged or missing; 1 others" in done.output
+    assert re.search(rf"{folder / name} .*{DAMAGE[damage]}", done.output)
+    assert "3 shards and 4 indexes: 6 whole, 1 damaged or missing; 0 others" in done.output
+    assert f"run `gram shards verify {folder} --discard`" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        ("index.parquet", ["index.parquet", MANIFEST]),
+        ("0001.parquet", ["0001.parquet", "index.parquet", MANIFEST]),
+    ],
+)
+def test_discarding_removes_a_damaged_index_and_what_leads_to_it(
+    folder: Path, name: str, removed: list[str]
+) -> None:
+    before = {path.name for path in folder.iterdir()}
+    change(folder / name)
+    assert verify(folder, "--discard").exit_code == 1
+    assert sorted(before - {path.name for path in folder.iterdir()}) == removed
+
+
+@pytest.mark.parametrize("name", ["0009-000.tar", "0009.parquet"])
+def test_a_file_that_is_not_in_the_manifest_is_listed(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"")
+    done = verify(folder)
+    assert done.exit_code == 1
+    assert f"{name} is not in the manifest" in done.output
+    assert "3 shards and 4 indexes: 7 whole, 0 damaged or missing; 1 others" in done.output
 
 
 def test_verifying_removes_nothing(folder: Path) -> None:
@@ -142,9 +178,10 @@ def test_a_folder_without_manifest_is_named(tmp_path: Path, name: str) -> None:
     assert "give a folder of shards" in done.output
 
 
-def test_a_manifest_lists_no_file_elsewhere(folder: Path) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("shards", "shard"), ("indexes", "file")])
+def test_a_manifest_lists_no_file_elsewhere(folder: Path, kind: str, name: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    manifest["shards"][0]["shard"] = "../../0000-000.tar"
+    manifest[kind][0][name] = f"../../{manifest[kind][0][name]}"
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="is not a manifest of shards"):
         read_manifest(folder)

@@ -32,11 +32,26 @@ def test_an_order_holds_every_item_once(num_items: int, seed: int, epoch: int) -
 
 
 @EXAMPLES
-@given(num_items=COUNTS, batch_size=COUNTS, start=st.integers(0, 600))
+@given(num_items=COUNTS, batch_size=COUNTS, share=st.floats(0, 1))
 def test_going_on_from_any_batch_gives_the_rest(
-    num_items: int, batch_size: int, start: int
+    num_items: int, batch_size: int, share: float
 ) -> None:
-    assert groups(num_items, batch_size, start=start) == groups(num_items, batch_size)[start:]
+    whole = groups(num_items, batch_size)
+    start = round(share * len(whole))
+    assert groups(num_items, batch_size, start=start) == whole[start:]
+
+
+@EXAMPLES
+@given(num_items=COUNTS, batch_size=COUNTS, beyond=st.integers(1, 600))
+def test_a_batch_beyond_the_epoch_is_refused(num_items: int, batch_size: int, beyond: int) -> None:
+    num_batches = len(groups(num_items, batch_size))
+    with pytest.raises(ValueError, match=f"give a number from 0 to {num_batches}, and count on"):
+        groups(num_items, batch_size, start=num_batches + beyond)
+
+
+def test_a_batch_before_the_epoch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"start is -1, but an epoch of 10 items has 3 batches of"):
+        groups(10, 3, start=-1)
 
 
 @EXAMPLES

@@ -44,6 +44,7 @@ def test_a_file_is_described(
     assert list(row) == PROBE.names
     assert {name: row[name] for name in PROBE.names[9:]} == {
         "media": str(path),
+        "medium": "film",
         "status": "ok",
         "stage": None,
         "reason": None,
@@ -54,6 +55,7 @@ def test_a_file_is_described(
         "height": 64,
         "frame_rate": 10.0,
         "picture_start_seconds": 0.0,
+        "has_video": True,
         "has_audio": True,
         "audio_codec": "aac",
         "sample_rate_hz": 44100,

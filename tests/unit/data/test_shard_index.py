@@ -134,8 +134,8 @@ def test_the_counts_are_logged_in_one_line(
     with caplog.at_level(logging.INFO):
         join(shards)
     assert (
-        "shards: 4 clips, 3 usable, 1 not_found (probe), 2 with audio, 1 with subtitle, "
-        "2 with depth" in caplog.text
+        "shards: 4 clips, 3 usable, 1 not_found (probe), 3 with video, 2 with audio, "
+        "1 with subtitle, 2 with depth" in caplog.text
     )
 
 
@@ -167,13 +167,13 @@ def test_a_damaged_shard_is_removed_so_that_its_chunk_is_packed_again(
     assert left == ["0000-000.tar", "0000.parquet"]
 
 
-def test_tars_that_an_earlier_run_left_are_told(
+def test_files_that_an_earlier_run_left_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     indexes = pack_chunks(tmp_path, CLIPS)
     indexes[0].with_name("0007-000.tar").write_bytes(b"")
     join(indexes)
-    assert "1 tars in" in caplog.text
+    assert "1 files in" in caplog.text
     assert "are of no chunk, 0007-000.tar first" in caplog.text
 
 

@@ -86,7 +86,7 @@ def test_the_shares_of_a_training_batch_are_that_of_one_process(
                 batch_size=batch_size,
                 seed=seed,
                 epoch=epoch,
-                start=start,
+                start=min(start, len(shared) // min(batch_size, len(shared))),
                 share=share,
                 workers=workers,
             )

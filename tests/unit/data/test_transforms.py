@@ -268,6 +268,25 @@ def test_a_filter_bank_is_kaldis_normalized() -> None:
     assert torch.allclose(filter_bank(samples_n, inputs(frames=64)), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_filter_bank_does_not_depend_on_the_threads_that_torch_has(
+    threads: int, threads_of_torch: Callable[[int], None]
+) -> None:
+    sounds = [noise(400 + 137 * number) for number in range(60)]
+    wanted = [filter_bank(samples_n, inputs(frames=64)) for samples_n in sounds]
+    threads_of_torch(threads)
+    found = [filter_bank(samples_n, inputs(frames=64)) for samples_n in sounds]
+    assert [bank.tolist() for bank in found] == [bank.tolist() for bank in wanted]
+
+
+def test_the_threads_that_torch_has_stay_what_they_are(
+    threads_of_torch: Callable[[int], None],
+) -> None:
+    threads_of_torch(2)
+    filter_bank(noise(400), inputs(frames=64))
+    assert torch.get_num_threads() == 2
+
+
 def test_samples_may_be_real_numbers_of_the_same_range() -> None:
     samples_n = noise(16_000)
     real = filter_bank(samples_n.astype(np.float32), inputs(frames=64))

@@ -15,6 +15,7 @@ import simplejpeg
 import torch
 from torch import Tensor
 
+from gram.config import EvaluationConfig, ProtocolConfig
 from gram.evaluation.embeddings import BenchmarkEmbeddings
 from gram.evaluation.results import BenchmarkScores, Origin, ScoreResult, write_scores
 from gram.types import Modality
@@ -25,7 +26,6 @@ ORIGIN = Origin(
     checkpoint_sha256="a" * 64,
     index_sha256="b" * 64,
     frames=8,
-    captions="first",
     missing="drop",
 )
 
@@ -35,13 +35,25 @@ def make_embeddings() -> Callable[..., BenchmarkEmbeddings]:
     return _make_embeddings
 
 
+def around(values: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Give intervals of 3 to either side."""
+    return {name: (value - 3, value + 3) for name, value in values.items()}
+
+
 @pytest.fixture
 def write_scores_of(tmp_path: Path) -> Callable[..., Path]:
     """Give a function that writes the scores file of a run: recalls are all the same number."""
 
     def write(run: str, *, recall: float = 25.0, **changes: object) -> Path:
         values = {"R@1": recall, "R@10": 2 * recall, "median_rank": 3.0, "mean_rank": 4.5}
-        result = ScoreResult(near_is="small", text_to_item=values, item_to_text=values)
+        result = ScoreResult(
+            near_is="small",
+            gallery=12,
+            text_to_item=values,
+            item_to_text=values,
+            ties_won={"text_to_item": {"R@1": recall}, "item_to_text": {"R@1": recall}},
+            intervals={name: around(values) for name in ("text_to_item", "item_to_text")},
+        )
         facts: dict[str, object] = {
             "run": run,
             "benchmark": "toys",
@@ -53,6 +65,8 @@ def write_scores_of(tmp_path: Path) -> Callable[..., Path]:
             "counts": {"rows": 13, "unusable": 1, "used": 12},
             "trained_on": 0,
             "origin": ORIGIN,
+            "protocol": ProtocolConfig(),
+            "evaluation": EvaluationConfig(scores=("volume",)),
             "clip_ids": tuple(f"test_{i:04d}" for i in range(12)),
             "scores": {"volume": result},
         }
@@ -98,9 +112,11 @@ def _make_embeddings(
         trained_on=trained_on,
         origin=ORIGIN,
         text_qd=near(meaning_nd[text_clip_q]),
-        text_clip_q=text_clip_q,
+        text_group_q=text_clip_q,
         vectors_nd={name: near(meaning_nd) for name in modalities},
         present_n={name: torch.ones(clips, dtype=torch.bool) for name in modalities},
+        clip_group_n=torch.arange(clips),
+        has_sound_n=torch.ones(clips, dtype=torch.bool),
     )
 
 

@@ -13,6 +13,7 @@ from tests.unit.data.made_shards import MadeClip, make_index
 CLIPS = [
     MadeClip(clip_id="whole", subtitle="hello"),
     MadeClip(clip_id="silent", sound_seconds=None, depth_maps=None),
+    MadeClip(clip_id="sound", frames=0, depth_maps=None),
     MadeClip(clip_id="other", split="test"),
     *(MadeClip(clip_id=f"cut{n}", status=Status.TRUNCATED) for n in range(3)),
     MadeClip(clip_id="twice", status=Status.DUPLICATE),
@@ -66,15 +67,28 @@ def test_each_step_says_how_many_are_left_how_many_lost_and_why(
     accounts: list[SplitAccount],
 ) -> None:
     assert told(accounts[0]) == {
-        "listed": (7, 0, ""),
-        "found": (5, 2, "dead (fetch) 1, duplicate (probe) 1"),
-        "readable": (2, 3, "truncated (probe) 3"),
-        "with audio": (1, 1, "no sound 1"),
-        "with subtitle": (1, 1, "not annotated 1"),
-        "with depth": (1, 1, "not_found 1"),
-        "used in pretraining, TVA drop tva": (1, 6, "unusable 5, without audio 1"),
-        "used in pretraining, TVA mask tvas": (2, 5, "unusable 5, used without audio 1"),
-        "used in pretraining, TVA drop again": (1, 6, "unusable 5, without audio 1"),
+        "listed": (8, 0, ""),
+        "found": (6, 2, "dead (fetch) 1, duplicate (probe) 1"),
+        "readable": (3, 3, "truncated (probe) 3"),
+        "with video": (2, 1, "no frames 1"),
+        "with audio": (2, 1, "no sound 1"),
+        "with subtitle": (1, 2, "not annotated 2"),
+        "with depth": (1, 2, "not_found 2"),
+        "used in pretraining, TVA drop tva": (
+            1,
+            7,
+            "unusable 5, without video 1, without audio 1",
+        ),
+        "used in pretraining, TVA mask tvas": (
+            3,
+            5,
+            "unusable 5, used without video 1, used without audio 1",
+        ),
+        "used in pretraining, TVA drop again": (
+            1,
+            7,
+            "unusable 5, without video 1, without audio 1",
+        ),
     }
 
 
@@ -87,6 +101,7 @@ def test_uses_of_one_kind_are_shown_once_in_order(accounts: list[SplitAccount]) 
         "listed",
         "found",
         "readable",
+        "with video",
         "with audio",
         "with subtitle",
         "with depth",
@@ -106,14 +121,14 @@ def test_the_csv_has_a_line_a_step(accounts: list[SplitAccount]) -> None:
     lines = list(csv.DictReader(io.StringIO(account_as_csv(accounts))))
     assert tuple(lines[0]) == COLUMNS
     assert len(lines) == sum(len(account.steps) for account in accounts)
-    assert lines[7] == {
+    assert lines[8] == {
         "dataset": "toys",
         "split": "train",
         "step": "used in pretraining",
         "run": "tvas",
         "modalities": "TVA",
         "missing": "mask",
-        "clips": "2",
+        "clips": "3",
         "lost": "5",
-        "because": "unusable 5; used without audio 1",
+        "because": "unusable 5; used without video 1; used without audio 1",
     }

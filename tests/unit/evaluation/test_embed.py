@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import gram.evaluation.embed
-from gram.config import EmbeddingConfig, InputsConfig, ProtocolConfig
+from gram.config import EmbeddingConfig, InputsConfig, PromptsConfig
 from gram.data.loader import evaluation_batches
 from gram.evaluation.embed import embed_benchmark
-from gram.evaluation.embeddings import load_embeddings
+from gram.evaluation.embeddings import VECTORS, load_embeddings
 from gram.evaluation.results import Origin
-from gram.jobs import EmbedSettings
+from gram.jobs import EmbedSettings, SplitConfig
 from gram.model import Encodings, GramModel
 from gram.types import Batch, Modality
 
@@ -27,25 +27,26 @@ def embed(
     settings = EmbedSettings(
         inputs=inputs,
         embedding=EmbeddingConfig(batch_size=3),
-        protocol=ProtocolConfig(split="test"),
+        prompts=PromptsConfig(),
+        embedded_split=SplitConfig(name="test", clips=None),
         ranked_dataset="toys",
         trained_splits=(),
         lineage=("volume", "aligned"),
     )
 
     def embedded(workers: int) -> bytes:
-        output = tmp_path / f"{workers}.safetensors"
+        folder = tmp_path / str(workers)
         embed_benchmark(
             settings,
             checkpoint=tmp_path / "last.safetensors",
             index=shards / "index.parquet",
-            output=output,
+            folder=folder,
             run="volume",
             benchmark="toys",
             device=torch.device("cpu"),
             workers=workers,
         )
-        return output.read_bytes()
+        return (folder / VECTORS).read_bytes()
 
     return embedded
 
@@ -91,14 +92,15 @@ def test_as_many_frames_are_taken_as_it_is_set(
         EmbedSettings(
             inputs=inputs,
             embedding=EmbeddingConfig(batch_size=2, frames=frames),
-            protocol=ProtocolConfig(),
+            prompts=PromptsConfig(),
+            embedded_split=SplitConfig(name="test", clips=None),
             ranked_dataset="toys",
             trained_splits=(),
             lineage=("one",),
         ),
         checkpoint=tmp_path / "last.safetensors",
         index=shards / "index.parquet",
-        output=tmp_path / "embeddings.safetensors",
+        folder=tmp_path,
         run="one",
         benchmark="toys",
         device=torch.device("cpu"),
@@ -111,12 +113,11 @@ def test_embeddings_say_how_they_came_about(
 ) -> None:
     embed(0)
     checkpoint = tmp_path / "last.safetensors"
-    assert load_embeddings(tmp_path / "0.safetensors").origin == Origin(
+    assert load_embeddings(tmp_path / "0").origin == Origin(
         lineage=("volume", "aligned"),
         checkpoint=checkpoint.as_posix(),
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         index_sha256=hashlib.sha256((shards / "index.parquet").read_bytes()).hexdigest(),
         frames=8,
-        captions="first",
         missing="drop",
     )

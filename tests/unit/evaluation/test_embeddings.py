@@ -3,12 +3,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from gram.evaluation.embeddings import BenchmarkEmbeddings, load_embeddings, save_embeddings
+from gram.evaluation.embeddings import (
+    CLIPS,
+    QUERIES,
+    VECTORS,
+    BenchmarkEmbeddings,
+    load_embeddings,
+    save_embeddings,
+)
 from gram.types import Modality
 
 MakeEmbeddings = Callable[..., BenchmarkEmbeddings]
@@ -16,8 +24,8 @@ MakeEmbeddings = Callable[..., BenchmarkEmbeddings]
 
 def test_what_is_saved_is_loaded_again(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     saved = make_embeddings(captions=2, trained_on=3)
-    save_embeddings(saved, tmp_path / "toys.safetensors")
-    loaded = load_embeddings(tmp_path / "toys.safetensors")
+    save_embeddings(saved, tmp_path / "toys")
+    loaded = load_embeddings(tmp_path / "toys")
     for field in dataclasses.fields(saved):
         before, after = getattr(saved, field.name), getattr(loaded, field.name)
         if isinstance(before, torch.Tensor):
@@ -34,14 +42,34 @@ def test_the_same_embeddings_give_the_same_bytes(
 ) -> None:
     for name in ("one", "two"):
         save_embeddings(make_embeddings(), tmp_path / name)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    for name in (VECTORS, CLIPS, QUERIES):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_the_file_has_the_agreed_tensors(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
     save_embeddings(make_embeddings(), tmp_path / "toys")
-    assert set(load_file(tmp_path / "toys")) == {
-        "text", "text_clip", "video", "audio", "present.video", "present.audio",
-    }  # fmt: skip
+    assert set(load_file(tmp_path / "toys" / VECTORS)) == {"text", "video", "audio"}
+
+
+def test_a_row_of_the_clips_says_what_a_clip_has(
+    make_embeddings: MakeEmbeddings, tmp_path: Path
+) -> None:
+    save_embeddings(make_embeddings(), tmp_path)
+    assert pq.read_table(tmp_path / CLIPS).to_pylist()[3] == {
+        "clip_id": "test_0003",
+        "group": 3,
+        "has_sound": True,
+        "present.video": True,
+        "present.audio": True,
+    }
+
+
+def test_a_row_of_the_queries_says_which_clip_it_is_of(
+    make_embeddings: MakeEmbeddings, tmp_path: Path
+) -> None:
+    save_embeddings(make_embeddings(captions=2), tmp_path)
+    rows = pq.read_table(tmp_path / QUERIES).to_pylist()
+    assert rows[3] == {"text": "caption 3 of the toys", "group": 1}
 
 
 def test_vectors_are_stacked_in_the_order_of_the_modalities(
@@ -52,31 +80,35 @@ def test_vectors_are_stacked_in_the_order_of_the_modalities(
     assert embeddings.present_nk.shape == (12, 2)
 
 
-def test_a_cut_off_file_is_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
-    path = tmp_path / "toys.safetensors"
-    save_embeddings(make_embeddings(), path)
+@pytest.mark.parametrize(
+    ("name", "what"), [(VECTORS, "safetensors"), (CLIPS, "parquet"), (QUERIES, "parquet")]
+)
+def test_a_cut_off_file_is_named(
+    make_embeddings: MakeEmbeddings, tmp_path: Path, name: str, what: str
+) -> None:
+    save_embeddings(make_embeddings(), tmp_path)
+    path = tmp_path / name
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        ValueError, match=r"toys.safetensors is not a whole safetensors file.*again"
-    ):
-        load_embeddings(path)
+    with pytest.raises(ValueError, match=rf"{name} is not a whole {what} file.*again"):
+        load_embeddings(tmp_path)
 
 
-def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
-    save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"model.safetensors lacks 'gram'; it holds .* weight"):
-        load_embeddings(tmp_path / "model.safetensors")
+def test_a_file_of_something_else_is_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
+    save_embeddings(make_embeddings(), tmp_path)
+    save_file({"weight": torch.zeros(2)}, tmp_path / VECTORS)
+    with pytest.raises(ValueError, match=r"lacks 'gram'; its vectors are weight"):
+        load_embeddings(tmp_path)
 
 
 def test_a_missing_tensor_is_named(make_embeddings: MakeEmbeddings, tmp_path: Path) -> None:
-    save_embeddings(make_embeddings(), tmp_path / "whole")
-    tensors = load_file(tmp_path / "whole")
-    with safe_open(tmp_path / "whole", framework="pt") as file:
+    save_embeddings(make_embeddings(), tmp_path)
+    tensors = load_file(tmp_path / VECTORS)
+    with safe_open(tmp_path / VECTORS, framework="pt") as file:
         metadata = file.metadata()
-    del tensors["present.audio"]
-    save_file(tensors, tmp_path / "part", metadata=metadata)
-    with pytest.raises(ValueError, match=r"lacks 'present.audio'"):
-        load_embeddings(tmp_path / "part")
+    del tensors["audio"]
+    save_file(tensors, tmp_path / VECTORS, metadata=metadata)
+    with pytest.raises(ValueError, match=r"lacks 'audio'"):
+        load_embeddings(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +117,7 @@ def test_a_missing_tensor_is_named(make_embeddings: MakeEmbeddings, tmp_path: Pa
         ({"queries": ("one",)}, r"text has shape \(12, 16\), not \(1, 16\)"),
         ({"clip_ids": ()}, "of which none may be 0"),
         ({"modalities": (Modality.AUDIO, Modality.VIDEO)}, "in the usual order"),
-        ({"text_clip_q": torch.arange(12) + 1}, r"text_clip names rows outside 0\.\.11"),
+        ({"text_group_q": torch.arange(12) + 1}, r"1 texts belong to no clip"),
         ({"text_qd": torch.full((12, 16), torch.nan)}, "text holds values that are not finite"),
     ],
     ids=["queries", "no clips", "order", "rows outside", "not finite"],

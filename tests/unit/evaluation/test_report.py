@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gram.config import EvaluationConfig, ReportConfig, TableConfig, TableRow
+from gram.config import EvaluationConfig, ProtocolConfig, ReportConfig, TableConfig, TableRow
 from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
 from gram.evaluation.report import make_report
-from gram.evaluation.retrieval import score_retrieval
+from gram.evaluation.scoring import score_retrieval
 from gram.evaluation.tables import make_table
-from gram.jobs import ClipUse, ReportSettings
+from gram.jobs import ClipUse, ReportSettings, ScoreSettings
 from gram.tracking import Silence
 from gram.types import Modality
 
@@ -100,8 +100,15 @@ class Inputs:
         output = self._path(folder, run, "toys.json")
         score_retrieval(
             self._path("embeddings", run, "toys"),
-            settings=EvaluationConfig(scores=("volume",), recall_at=recall_at),
-            output=output,
+            fit_folder=None,
+            matches=None,
+            settings=ScoreSettings(
+                benchmark="toys",
+                protocol=ProtocolConfig(),
+                evaluation=EvaluationConfig(scores=("volume",), recall_at=recall_at),
+            ),
+            scores=output,
+            places=output.with_suffix(".parquet"),
             tracker=Silence(),
         )
         return output
@@ -126,7 +133,11 @@ class Inputs:
         row, configs = showcase or self.row, tables or {"demo": self.table}
         make_report(
             ReportSettings(
-                report=ReportConfig(**settings), tables=configs, showcase=row, uses=USES
+                report=ReportConfig(**settings),
+                tables=configs,
+                showcase=row,
+                showcase_protocol=ProtocolConfig(),
+                uses=USES,
             ),
             tables=[self._path("tables", f"{name}.csv") for name in configs],
             histories=self.histories,

@@ -152,19 +152,21 @@ def test_the_probability_of_half_logits_is_float32() -> None:
 def test_places_count_from_the_nearest() -> None:
     similarity_nm = torch.tensor([[0.9, 0.2, -1.5], [-1.2, 0.4, 0.1], [-1.0, -1.1, -1.2]])
     places = rank_reranked(Reranked(similarity_nm, similarity_nm), torch.arange(3))
-    assert [one.best_q.tolist() for one in places] == [[1, 1, 3], [1, 1, 2]]
+    assert places.text_to_item.places.best_q.tolist() == [1, 1, 3]
+    assert places.item_to_text.places.best_q.tolist() == [1, 1, 2]
 
 
 def test_the_nearest_of_several_texts_counts() -> None:
     similarity_nm = torch.tensor([[0.1, 0.5], [0.8, 0.9], [0.3, 0.2]])
     places = rank_reranked(Reranked(similarity_nm, similarity_nm), torch.tensor([0, 0, 1]))
-    assert places.item_to_text.best_q.tolist() == [1, 3]
+    assert places.item_to_text.places.best_q.tolist() == [1, 3]
 
 
 def test_an_item_without_a_text_is_a_candidate_and_no_query() -> None:
     similarity_nm = torch.tensor([[0.5, 0.1, 0.9], [0.1, 0.8, 0.2]])
     places = rank_reranked(Reranked(similarity_nm, similarity_nm), torch.tensor([0, 1]))
-    assert [one.best_q.tolist() for one in places] == [[2, 1], [1, 1]]
+    assert places.text_to_item.places.best_q.tolist() == [2, 1]
+    assert places.item_to_text.places.best_q.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("center", [0.0, 1.0])
@@ -172,19 +174,24 @@ def test_probabilities_that_crowd_at_an_end_are_told_apart(center: float) -> Non
     step = 3e-7
     similarity_nm = (torch.tensor([[0.0, 1.0, 2.0]]) * step - center).abs()
     places = rank_reranked(Reranked(similarity_nm, similarity_nm), torch.tensor([1]))
-    assert (places.text_to_item.best_q.item(), places.text_to_item.worst_q.item()) == (2, 2)
+    assert (
+        places.text_to_item.places.best_q.item(),
+        places.text_to_item.places.worst_q.item(),
+    ) == (2, 2)
 
 
 def test_equal_probabilities_tie() -> None:
     similarity_nm = torch.full((1, 4), 0.5)
-    places = rank_reranked(Reranked(similarity_nm, similarity_nm), torch.tensor([1])).text_to_item
+    places = rank_reranked(
+        Reranked(similarity_nm, similarity_nm), torch.tensor([1])
+    ).text_to_item.places
     assert (places.best_q.item(), places.worst_q.item()) == (1, 4)
 
 
 def test_a_model_that_reads_nothing_out_of_pairs_gets_what_chance_gets() -> None:
     same = reader_of(torch.full((8, 8), 0.5))
     found = rerank(noise(8, 8), same, near_is="small", keep=8)
-    places = rank_reranked(found, torch.arange(8)).text_to_item
+    places = rank_reranked(found, torch.arange(8)).text_to_item.places
     assert float(places.share_within(1).mean()) == pytest.approx(1 / 8)
 
 

@@ -35,7 +35,6 @@ def test_scores_say_how_they_came_about(write_scores_of: Callable[..., Path]) ->
         "checkpoint_sha256": "a" * 64,
         "index_sha256": "b" * 64,
         "frames": 8,
-        "captions": "first",
         "missing": "drop",
     }
     assert len(written["clip_ids"]) == written["gallery"]

@@ -125,7 +125,7 @@ def test_a_cosine_to_an_absent_modality_is_refused(
     texts_nd: Tensor, vectors_mkd: Tensor, present_mk: Tensor
 ) -> None:
     with pytest.raises(
-        ValueError, match=r"needs the modality 'depth'; the embeddings hold video, audio, subtitle"
+        ValueError, match=r"needs the modality 'depth'; there are video, audio, subtitle"
     ):
         _score("cosine_depth", texts_nd, vectors_mkd, present_mk)
 

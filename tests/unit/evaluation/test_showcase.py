@@ -10,6 +10,7 @@ import torch
 
 from gram.config import ReportConfig
 from gram.evaluation.embeddings import BenchmarkEmbeddings
+from gram.evaluation.fitted import plain_score
 from gram.evaluation.retrieval import rank_retrieval
 from gram.evaluation.showcase import ShownQuery, pair_volumes, show_queries, spaced
 from gram.volume import gram_volume
@@ -68,14 +69,7 @@ def test_the_right_clip_is_always_shown_and_marked(
 
 def test_the_rank_is_that_of_the_scores(make_embeddings: MakeEmbeddings, index: Path) -> None:
     embeddings = make_embeddings(noise=2.0)
-    places = rank_retrieval(
-        "volume",
-        embeddings.text_qd,
-        text_clip_q=embeddings.text_clip_q,
-        vectors_nkd=embeddings.vectors_nkd,
-        present_nk=embeddings.present_nk,
-        modalities=embeddings.modalities,
-    ).text_to_item
+    places = rank_retrieval(plain_score("volume"), embeddings.ranked).text_to_item.places
     ranks = [query.rank for query in _show(embeddings, index)]
     assert ranks == [str(place) for place in places.best_q.tolist()]
 
@@ -141,7 +135,7 @@ def test_a_clip_that_the_index_lacks_is_named(make_embeddings: MakeEmbeddings, i
 def test_volumes_of_pairs_are_those_of_their_vectors(make_embeddings: MakeEmbeddings) -> None:
     embeddings = make_embeddings(captions=2)
     matched, unmatched = pair_volumes(embeddings)
-    items_qkd = embeddings.vectors_nkd[embeddings.text_clip_q]
+    items_qkd = embeddings.vectors_nkd[embeddings.text_group_q]
     tuples_qkd = torch.cat([embeddings.text_qd.unsqueeze(1), items_qkd], dim=1)
     np.testing.assert_allclose(matched, gram_volume(tuples_qkd).numpy(), atol=1e-5)
     assert unmatched.shape == (24 * 11,)

@@ -16,6 +16,7 @@ from gram.evaluation.tables import (
 )
 from gram.tracking import Silence
 from gram.types import Modality
+from tests.unit.evaluation.conftest import around
 
 WriteScores = Callable[..., Path]
 
@@ -53,6 +54,17 @@ def _make(folder: Path, table: TableConfig, *scores: Path) -> dict[str, str]:
         tracker=Silence(),
     )
     return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
+
+
+def _result(values: dict[str, float]) -> ScoreResult:
+    return ScoreResult(
+        near_is="small",
+        gallery=12,
+        text_to_item=values,
+        item_to_text=values,
+        ties_won={},
+        intervals={name: around(values) for name in ("text_to_item", "item_to_text")},
+    )
 
 
 def _cells(line: str) -> list[str]:
@@ -140,7 +152,7 @@ def test_cutoffs_are_those_that_all_lines_have(
     write_scores_of: WriteScores, tmp_path: Path
 ) -> None:
     values = {"R@1": 10.0, "R@5": 20.0, "median_rank": 2.0, "mean_rank": 2.0}
-    other = ScoreResult(near_is="small", text_to_item=values, item_to_text=values)
+    other = _result(values)
     scores = (write_scores_of("a"), write_scores_of("b", scores={"volume": other}))
     made = _make(tmp_path, _table("a", "b"), *scores)
     assert "R@1" in made["csv"]
@@ -151,7 +163,7 @@ def test_lines_without_a_common_cutoff_are_refused(
     write_scores_of: WriteScores, tmp_path: Path
 ) -> None:
     values = {"R@7": 10.0}
-    other = ScoreResult(near_is="small", text_to_item=values, item_to_text=values)
+    other = _result(values)
     scores = (write_scores_of("a"), write_scores_of("b", scores={"volume": other}))
     with pytest.raises(ValueError, match=r"no cut-off K in common \(a: \[1, 10\]; b: \[7\]\)"):
         _make(tmp_path, _table("a", "b"), *scores)

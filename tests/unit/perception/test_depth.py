@@ -29,7 +29,7 @@ def configured(model: Path, **changes: object) -> EstimateConfig:
 
 
 def estimated(folder: Path, model: Path, **changes: object) -> dict[str, Row]:
-    """Estimate the depth of two clips, and of one between them that cannot be used."""
+    """Estimate the depth of two clips; one between them cannot be used, one is sound alone."""
     folder.mkdir(exist_ok=True)
     rows: list[Row] = []
     with open_archive(folder / "clips.tar") as tar:
@@ -40,7 +40,8 @@ def estimated(folder: Path, model: Path, **changes: object) -> dict[str, Row]:
             add_member(tar, f"{key}.jpgs", b"".join(jpegs))
             record = {"clip_id": clip_id, "jpgs_sizes": [len(jpeg) for jpeg in jpegs]}
             add_member(tar, f"{key}.json", json.dumps(record).encode())
-            rows.append({"key": key, "clip_id": clip_id, "status": Status.OK})
+            rows.append({"key": key, "clip_id": clip_id, "status": Status.OK, "has_video": True})
+    rows.append({"key": "00000003", "clip_id": "sound", "status": Status.OK, "has_video": False})
     rows.insert(1, {"key": "00000001", "clip_id": "lost", "status": Status.NOT_FOUND})
     write_rows(folder / "extraction.parquet", rows, schema=EXTRACTION)
     estimate_depth(
@@ -79,6 +80,7 @@ def test_every_clip_keeps_its_row_in_order(folder: Path) -> None:
         ("five", "ok", 5),
         ("lost", None, None),
         ("two", "ok", 2),
+        ("sound", "no_video", None),
     ]
 
 

@@ -235,4 +235,4 @@ def test_a_model_of_another_sample_rate_is_refused(whisper: Path, tmp_path: Path
     ids=["silence", "nothing", "full scale", "one loud tenth of a second"],
 )
 def test_the_loudest_piece_tells_the_level(samples: Samples, level: float) -> None:
-    assert level_dbfs(samples) == level
+    assert level_dbfs(samples, sample_rate_hz=16_000) == level

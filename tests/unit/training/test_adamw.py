@@ -51,6 +51,20 @@ def test_a_parameter_without_gradient_is_left_as_it_is() -> None:
     assert parameter.tolist() == [1, 1]
 
 
+def test_a_parameter_that_got_no_gradient_in_a_step_is_a_step_younger() -> None:
+    older, younger, alone = (torch.ones(2, requires_grad=True) for _ in range(3))
+    both = PublishedAdamW([older, younger], lr=0.1)
+    single = PublishedAdamW([alone], lr=0.1)
+    older.grad = torch.ones(2)
+    both.step()
+    for one in (older, younger, alone):
+        one.grad = torch.tensor([2.0, -1.0])
+    both.step()
+    single.step()
+    assert torch.equal(younger, alone)
+    assert not torch.equal(older, younger)
+
+
 def test_a_frozen_state_goes_on_as_if_nothing_had_happened() -> None:
     def build() -> tuple[torch.Tensor, PublishedAdamW]:
         parameter = torch.tensor([1.0, -3.0], requires_grad=True)

@@ -35,6 +35,8 @@ RESOURCES = {
     "checkpoint_activations": 0,
     "compile": 0,
     "shard_model": 0,
+    "track_checkpoint": 0,
+    "register_model": 0,
 }
 STEPS = 20
 LIMIT_SECONDS = 120

@@ -30,6 +30,8 @@ RESOURCES = {
     "checkpoint_activations": 1,
     "compile": 0,
     "shard_model": "1",
+    "track_checkpoint": 1,
+    "register_model": 0,
 }
 
 
@@ -44,6 +46,8 @@ def test_means_are_the_resources_of_a_rule() -> None:
         checkpoint_activations=True,
         compile=False,
         shard_model=True,
+        track_checkpoint=True,
+        register_model=False,
     )
 
 

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.data.readers.reading import read, texts, written
+from tests.unit.data.readers.reading import (
+    SAMPLES,
+    UPSTREAM,
+    needs_annotations,
+    read,
+    texts,
+    written,
+)
 
 NAME = "26292851@N04_4253489686_265c3c8051"
 
@@ -47,3 +54,26 @@ def test_a_description_without_moments_is_named(times: object, tmp_path: Path) -
     file = written(tmp_path / "a.json", [told("x") | {"times": times}])
     with pytest.raises(ValueError, match=r"record 1 of .*a.json: times is .*, where pairs of"):
         read(tmp_path, "didemo", file)
+
+
+CORRUPTED = (
+    "18126407@N00_2819653811_28523093f2\n"
+    "66919018@N00_2484685542_ab0a67e5f2\n"
+    "74989579@N00_2885371919_f3b13a9608\n"
+)
+
+
+def test_the_list_of_corrupted_videos_is_no_list_of_those_that_count(tmp_path: Path) -> None:
+    record = {"video_id": CORRUPTED.split("\n", 1)[0], "desc": "x"}
+    file = written(tmp_path / "descs_ret_train.json", [record])
+    listed = written(tmp_path / "list.txt", CORRUPTED)
+    words = r"list.txt is the published code's list of 3 videos that were corrupted, .*; leave it o"
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, "didemo", file, listed, split="train")
+
+
+@needs_annotations
+def test_the_published_list_of_corrupted_videos_is_known(tmp_path: Path) -> None:
+    listed = SAMPLES / "didemo/upstream_corrupted.txt"
+    with pytest.raises(ValueError, match=r"upstream_corrupted.txt is the published code's list"):
+        read(tmp_path, "didemo", UPSTREAM / "didemo/descs_ret_train.json", listed, split="train")

@@ -1,6 +1,7 @@
 """Files that cannot be used, and records that do not count: each is told of."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +15,7 @@ from tests.unit.data.readers.reading import read, texts, written
 GOOD = {"video_id": "video1", "desc": "a dog"}
 AUDIOCAPS = "audiocap_id,youtube_id,start_time,caption\n"
 VIDEO = "abcdefghijk"
+VIDEOS = ("video1", "video2")
 
 
 def test_the_settings_know_every_format() -> None:
@@ -205,6 +207,87 @@ def test_files_of_both_forms_are_not_mixed(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=words):
         read(tmp_path, "audiocaps", upstream, official)
+
+
+def upstream(tmp_path: Path, name: str, video: str) -> Path:
+    return written(tmp_path / name, [{"video_id": video, "desc": "a dog"}])
+
+
+def test_files_of_training_and_of_test_are_not_one_split(tmp_path: Path) -> None:
+    train = upstream(tmp_path, "descs_ret_train.json", "video1")
+    test = upstream(tmp_path, "descs_ret_test.json", "video2")
+    words = (
+        r"the split 'train' is given files of training and of test, by their names: "
+        r".*descs_ret_train.json \(upstream's records\) and .*descs_ret_test.json .*; give each"
+    )
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, "msrvtt", train, test, split="train")
+
+
+@pytest.mark.parametrize("names", [("train.csv", "test.csv"), ("dev_training.csv", "a.test.csv")])
+def test_official_files_of_training_and_of_test_are_not_one_split(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    files = [
+        written(tmp_path / name, f"{AUDIOCAPS}1,{VIDEO},{number}0,a dog\n")
+        for number, name in enumerate(names)
+    ]
+    with pytest.raises(ValueError, match=r"'test' is given files of training and of test, by the"):
+        read(tmp_path, "audiocaps", *files)
+
+
+def test_two_files_of_upstream_are_not_one_split_whatever_their_names(tmp_path: Path) -> None:
+    files = [
+        upstream(tmp_path, f"{name}.json", video) for name, video in zip("ab", VIDEOS, strict=True)
+    ]
+    words = r"the split 'test' is given 2 files, each of which is a whole split: .*; give one of"
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, "msrvtt", *files)
+
+
+JSFUSION = "key,vid_key,video_id,sentence\nret0,msr1,video1,a dog\n"
+
+
+@pytest.mark.parametrize("names", [("MSRVTT_train.9k.csv", "MSRVTT_JSFUSION_test.csv"), "ab"])
+def test_lists_of_different_splits_are_not_one(names: Sequence[str], tmp_path: Path) -> None:
+    videos = [{"video_id": name, "split": "train"} for name in VIDEOS]
+    sentences = [{"video_id": name, "caption": "x"} for name in VIDEOS]
+    file = written(tmp_path / "MSRVTT_data.json", {"videos": videos, "sentences": sentences})
+    lists = [written(tmp_path / f"{names[0]}.csv", "video_id\nvideo2\n")]
+    lists.append(written(tmp_path / f"{names[1]}.csv", JSFUSION))
+    with pytest.raises(ValueError, match=r"the split 'test' is given (files of training|2 files)"):
+        read(tmp_path, "msrvtt", file, *lists)
+
+
+@pytest.mark.parametrize("names", [("train.csv", "val.csv"), ("test.csv", "val.csv")])
+def test_files_of_validation_may_go_with_others(names: tuple[str, str], tmp_path: Path) -> None:
+    files = [
+        written(tmp_path / name, f"{AUDIOCAPS}1,{VIDEO},{number}0,a dog\n")
+        for number, name in enumerate(names)
+    ]
+    assert read(tmp_path, "audiocaps", *files)[1].clips == 2
+
+
+def test_a_list_of_what_does_not_count_may_be_of_training(tmp_path: Path) -> None:
+    file = written(tmp_path / "test.csv", f"{AUDIOCAPS}1,{VIDEO},30,a dog\n")
+    trained_on = written(tmp_path / "train.csv", "aaaaaaaaaaa_000030.mp4,dog barking\n")
+    assert read(tmp_path, "audiocaps", file, trained_on)[1].clips == 1
+
+
+@pytest.mark.parametrize("name", ["official_test.csv", "AStest.csv"])
+def test_the_test_list_of_vggsound_is_not_its_training_list(name: str, tmp_path: Path) -> None:
+    (tmp_path / "vggsound").mkdir()
+    file = written(tmp_path / "test.csv", f"{AUDIOCAPS}1,{VIDEO},30,a dog\n")
+    tested_on = written(tmp_path / "vggsound" / name, f"{VIDEO}_000030.mp4,dog barking\n")
+    with pytest.raises(ValueError, match=r"is VGGSound's test list by its name, .*; give train.cs"):
+        read(tmp_path, "audiocaps", file, tested_on)
+
+
+def test_a_list_decides_where_files_of_clips_are_of_several_splits(tmp_path: Path) -> None:
+    train = upstream(tmp_path, "descs_ret_train.json", "video1")
+    test = upstream(tmp_path, "descs_ret_test.json", "video2")
+    listed = written(tmp_path / "list.txt", "video2\n")
+    assert texts(read(tmp_path, "msrvtt", train, test, listed)[0]) == {"video2": ["a dog"]}
 
 
 def test_a_file_given_twice_is_named(tmp_path: Path) -> None:

@@ -98,6 +98,11 @@ def basis_numbers(count: int, width: int, *, dtype: torch.dtype) -> int:
     return count * wide + in_double * (count * wide + wide + count * count + 10 * count)
 
 
+def numbers_kept(count: int, width: int) -> int:
+    """Give how many numbers the basis of one item has, its marks counted as numbers."""
+    return count * (width + count) + count * count + 3 * count + 1
+
+
 def pull_back(basis: Basis, toward_kmd: Tensor | None, *, pull_m: Tensor) -> Tensor:
     """Turn gradients of what the basis gave into gradients of the vectors.
 
@@ -151,7 +156,8 @@ def _unit_vectors(
         Unit vectors (M, K, E), lengths (M, K), 1 where missing, and which are there (M, K).
     """
     items, count, width = vectors_mkd.shape
-    unit_mke = vectors_mkd.new_zeros((items, count, width + count), dtype=torch.float64)
+    unit_mke = vectors_mkd.new_empty((items, count, width + count), dtype=torch.float64)
+    unit_mke[..., width:] = 0
     unit_mkd = unit_mke[..., :width]
     unit_mkd.copy_(vectors_mkd)
     if present_mk is not None:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gram.pairs import compute_dtype, full_precision
-from gram.volume_basis import basis_numbers, item_basis, pull_back
-from gram.volume_pairs import ONCE, even_slices
+from gram.volume.basis import basis_numbers, item_basis, pull_back
+from gram.volume.checks import compute_dtype, full_precision
+from gram.volume.tiles import ONCE, even_slices
 
 
 def tuple_volumes(vectors_bmd: Tensor, *, memory_mib: float) -> Tensor:

@@ -115,12 +115,45 @@ def test_backward_needs_no_more_memory_than_it_is_given(
     assert size_mib(*inputs) <= peak.mib <= size_mib(*inputs) + memory_mib + SLACK_MIB
 
 
-def test_nothing_but_inputs_is_kept_for_backward() -> None:
-    inputs = [one.requires_grad_() for one in (unit(70, 32, seed=1), unit(80, 3, 32))]
+def kept_for_backward(*inputs: Tensor, **settings: float) -> list[Tensor]:
+    """Give what is kept from forward to backward beside the inputs."""
     kept: list[Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda x: x):
-        pairwise_volume(*inputs)
-    assert {one.data_ptr() for one in kept} == {one.data_ptr() for one in inputs}
+        pairwise_volume(*inputs, **settings)
+    addresses = {one.data_ptr() for one in inputs}
+    return [one for one in kept if one.data_ptr() not in addresses]
+
+
+def test_half_of_the_memory_is_kept_for_backward_at_most() -> None:
+    inputs = [one.requires_grad_() for one in (unit(70, 32, seed=1), unit(80, 3, 32))]
+    kept_mib = size_mib(*kept_for_backward(*inputs))
+    assert kept_mib > size_mib(unit(70 * 3, 80))
+    assert kept_for_backward(*inputs, memory_mib=2.1 * kept_mib)
+    assert not kept_for_backward(*inputs, memory_mib=1.9 * kept_mib)
+
+
+def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
+    inputs = [one.requires_grad_() for one in (unit(70, 32, seed=1), unit(80, 3, 32))]
+    with torch.no_grad():
+        assert not kept_for_backward(*inputs)
+    assert not kept_for_backward(*(one.detach() for one in inputs))
+
+
+@pytest.mark.parametrize("memory_mib", [2.0, 16.0, 64.0])
+def test_forward_for_backward_needs_no_more_memory_than_it_is_given(memory_mib: float) -> None:
+    inputs = [one.requires_grad_() for one in (unit(400, 128, seed=1), unit(500, 4, 128))]
+    with peak_memory() as peak:
+        volume_nm = pairwise_volume(*inputs, memory_mib=memory_mib)
+    assert peak.mib <= size_mib(volume_nm) + memory_mib + SLACK_MIB
+
+
+@pytest.mark.parametrize("memory_mib", [0.1, 64.0], ids=["computed again", "kept"])
+def test_backward_can_run_twice(memory_mib: float) -> None:
+    inputs = [one.requires_grad_() for one in (unit(70, 32, seed=1), unit(80, 3, 32))]
+    total = pairwise_volume(*inputs, memory_mib=memory_mib).sum()
+    first = torch.autograd.grad(total, inputs, retain_graph=True)
+    second = torch.autograd.grad(total, inputs)
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("k", [1, 10, 800])

@@ -9,8 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gram.pairs import compute_dtype, full_precision
-from gram.volume_pairs import PairSettings, basis_of, plan_tiles, write_distances
+from gram.volume.checks import compute_dtype, full_precision
+from gram.volume.tiles import (
+    PairSettings,
+    basis_of,
+    dot_products,
+    finish_distances,
+    plan_tiles,
+    write_squared_heights,
+)
 
 
 class Nearest(NamedTuple):
@@ -52,7 +59,10 @@ def find_nearest(
             for rows in tiles.anchors:
                 anchors = anchors_nd[rows].to(dtype)
                 distances_nm = anchors.new_empty((len(anchors), some.stop - some.start))
-                write_distances(distances_nm, anchors, basis=basis, has_volume=settings.has_volume)
+                squared_nkm = dot_products(anchors, basis).square_()
+                write_squared_heights(distances_nm, anchors, squared_nkm)
+                finish_distances(distances_nm, basis, has_volume=settings.has_volume)
+                del squared_nkm
                 _sort_in(best, distances_nm, rows=rows, start=some.start)
             del basis  # before the next one is made
     return best

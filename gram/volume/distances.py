@@ -1,20 +1,4 @@
-"""Volume of the parallelotope that embeddings span: of tuples, and of all texts with all items.
-
-Source: the paper, section 3.1 (volume as the root of the Gram determinant). The pairwise forms go
-through an orthonormal basis of each item's own vectors, so that N texts against M items cost one
-matrix product and never build N x M small matrices. They work tile by tile, forward and backward:
-beside inputs, output and gradients they need the memory that ``memory_mib`` grants.
-
-How exact: volumes of tuples and of items' own vectors are computed in float64 and rounded once; a
-height below 1e-7 of its vector's length has no gradient. With eps the rounding of the type
-(float32: 1.2e-7) and unit vectors, a squared distance of an anchor from an item's span comes from
-products and is right to a few eps, so that a distance d is right to a few eps / d, and one below
-1e-3 (the root of ``FLOOR``; in float64 1e-7) is noise: it has no gradient. Vectors of other
-lengths scale all this with their length, as long as no squared length overflows.
-
-Every distance here says small is near. All gradients are finite, also of equal, opposite and zero
-vectors, and can be taken once, by ``backward`` or ``torch.autograd.grad``: the gradient of a
-gradient is refused, and ``torch.func`` does not see through these functions.
+"""Distances of anchors and items as users call them, with all arguments checked.
 
 Shape letters of this file: B tuples, N anchors, M items, K vectors of an item, D embedding width.
 """
@@ -26,21 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gram.pairs import check_pairs, check_vectors
-from gram.volume_nearest import Nearest, find_nearest
-from gram.volume_pairs import FLOOR, MEMORY_MIB, PairSettings, pair_distances
-from gram.volume_tuples import tuple_volumes
-
-__all__ = [
-    "FLOOR",
-    "MEMORY_MIB",
-    "Nearest",
-    "gram_volume",
-    "nearest_items",
-    "pairwise_residual",
-    "pairwise_trusted_residual",
-    "pairwise_volume",
-]
+from gram.volume.checks import check_pairs, check_vectors
+from gram.volume.gradients import pair_distances
+from gram.volume.nearest import Nearest, find_nearest
+from gram.volume.tiles import MEMORY_MIB, PairSettings
+from gram.volume.tuples import tuple_volumes
 
 PairScore = Literal["volume", "residual", "trusted_residual"]
 """A distance of a text and an item; of each, small is near."""
@@ -96,8 +70,9 @@ def pairwise_volume(
             A missing vector counts as orthogonal to all others, so it changes no volume. What
             stands in its place is not read and gets no gradient.
         memory_mib: Memory in MiB for what is computed beside the output, and in backward beside
-            the gradients, which are float32 until they are whole. Less is slower; below what one
-            anchor with one item needs it has no effect.
+            the gradients, which are float32 until they are whole. Up to half of it is held from
+            forward to backward, if that spares backward the products. Less is slower; below what
+            one anchor with one item needs it has no effect.
 
     Returns:
         Volumes, float32 (float64 if an input is), shape (N, M), unitless, in [0, 1] for unit
