@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.extraction import extraction_section, many_section
 from bench.loader import loader_section
+from bench.ranks import ranks_section
 from bench.shards import shards_section
 from bench.volume import TURNS, volume_section
 from gram.files import write_text
@@ -38,6 +39,7 @@ SECTIONS: dict[str, Callable[[Path, Tell], str]] = {
     "many": lambda folder, _: many_section(folder),
     "shards": lambda folder, _: shards_section(folder),
     "loader": lambda folder, _: loader_section(folder),
+    "ranks": lambda folder, _: ranks_section(),
 }
 """What is measured, by name: the section's text, from a temporary folder."""
 

@@ -19,6 +19,9 @@ from gram.evaluation.whitening import Whitening
 
 EVERYTHING = slice(None)
 
+DOUBLES = 4
+"""How many times the memory of a score a number takes while a softmax is taken over the bank."""
+
 
 class Hubs(NamedTuple):
     """How hubs are corrected: from text to item those among clips, the other way among texts."""
@@ -185,16 +188,17 @@ def _offsets(
     if score.hubs is None or score.bank is None:
         raise ValueError(f"the score {score.spec.name!r} is not fitted; fit it first")
     bank = prepared if score.spec.is_transductive else score.prepare(score.bank)
+    at_once = max(1, chunk_scores // DOUBLES)
     away_n = hub_offsets(
         lambda rows: pair_scores(score, bank, prepared, rows, EVERYTHING),
         len(bank.text_qd),
         softmax=score.hubs.text_to_item,
-        chunk_queries=max(1, chunk_scores // max(1, len(prepared.vectors_nkd))),
+        chunk_queries=max(1, at_once // max(1, len(prepared.vectors_nkd))),
     )
     away_q = hub_offsets(
         lambda rows: pair_scores(score, prepared, bank, EVERYTHING, rows).mT,
         len(bank.vectors_nkd),
         softmax=score.hubs.item_to_text,
-        chunk_queries=max(1, chunk_scores // max(1, len(prepared.text_qd))),
+        chunk_queries=max(1, at_once // max(1, len(prepared.text_qd))),
     )
     return away_n, away_q

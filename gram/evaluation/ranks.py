@@ -11,7 +11,7 @@ Several right candidates: the nearest of them counts; the others neither push it
 Shape letters of this file: Q queries, C candidates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -22,8 +22,13 @@ from gram.evaluation.scores import NearIs
 TIE = 1e-6
 """Largest difference of two scores that tie, unitless: a few roundings of a float32 near 1."""
 
-CHUNK_SCORES = 2**22
-"""Scores held at once: 16 MiB as float32, and a few times that while they are compared."""
+CHUNK_SCORES = 2**27
+"""Scores that are computed at once: 512 MiB as float32. Of few queries, the work that is done once
+for each candidate, such as its basis, would be the larger part: in a gallery of 100,000 there are
+1,300 of them in a chunk."""
+
+COMPARED_SCORES = 2**22
+"""Scores that are compared, or put in order, at once: 16 MiB as float32, and a few times that."""
 
 
 class Places(NamedTuple):
@@ -133,9 +138,18 @@ def rank_in_chunks(
     found = [Places(none, none)]
     for start in range(0, len(query_clip_q), step):
         chunk = slice(start, start + step)
-        right_qc = query_clip_q[chunk, None] == candidate_clip_c
-        found.append(rank_right(score_chunk(chunk), right_qc, near_is=near_is))
+        scores_qc = score_chunk(chunk)
+        for piece in row_pieces(scores_qc):
+            right_qc = query_clip_q[chunk][piece, None] == candidate_clip_c
+            found.append(rank_right(scores_qc[piece], right_qc, near_is=near_is))
     return Places(
         torch.cat([places.best_q for places in found]),
         torch.cat([places.worst_q for places in found]),
     )
+
+
+def row_pieces(scores_qc: Tensor) -> Iterator[slice]:
+    """Give the rows of scores piece by piece, each of ``COMPARED_SCORES`` or one row at least."""
+    step = max(1, COMPARED_SCORES // max(1, scores_qc.shape[1]))
+    for start in range(0, len(scores_qc), step):
+        yield slice(start, start + step)

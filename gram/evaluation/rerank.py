@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gram.evaluation.fitted import Direction, FittedScore, directions, places_of
 from gram.evaluation.ranked import RankedSet
-from gram.evaluation.ranks import CHUNK_SCORES, rank_right
+from gram.evaluation.ranks import CHUNK_SCORES, COMPARED_SCORES, rank_right, row_pieces
 from gram.evaluation.retrieval import QueryPlaces, RetrievalPlaces
 from gram.evaluation.scores import NearIs
 
@@ -107,7 +107,10 @@ def best_candidates(direction: Direction, *, keep: int, chunk_scores: int = CHUN
     for start in range(0, len(direction.query_group_q), step):
         scores_qc = direction.scores_of(slice(start, start + step))
         _check(scores_qc, keep=keep, pairs_at_once=1)
-        parts.append(_order(scores_qc, near_is=direction.near_is)[:, :keep])
+        parts += [
+            _order(scores_qc[piece], near_is=direction.near_is)[:, :keep]
+            for piece in row_pieces(scores_qc)
+        ]
     if not parts:
         raise ValueError("there are no queries to re-rank; the benchmark has no texts")
     return torch.cat(parts)
@@ -129,13 +132,13 @@ def rank_matched(score: FittedScore, ranked: RankedSet, matches: Matches) -> Ret
     to_text = _after(both.item_to_text, matches.item_to_text)
     return RetrievalPlaces(
         text_to_item=QueryPlaces(
-            places=places_of(to_item),
+            places=places_of(to_item, chunk_scores=COMPARED_SCORES),
             query_r=torch.arange(len(ranked.text_qd)),
             cluster_r=ranked.text_group_q,
             candidates=len(ranked.vectors_nkd),
         ),
         item_to_text=QueryPlaces(
-            places=places_of(to_text),
+            places=places_of(to_text, chunk_scores=COMPARED_SCORES),
             query_r=both.asked_n,
             cluster_r=both.asked_n,
             candidates=len(ranked.text_qd),

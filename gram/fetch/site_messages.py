@@ -18,7 +18,7 @@ _PATTERNS: tuple[tuple[Status, str], ...] = (
     ),
     (
         Status.PRIVATE,
-        r"private video|is private|members.only|members on level|channel's members"
+        r"private video|is private|members.only|members on level|channel's members|premium members"
         r"|confirm your age|age.restricted|inappropriate for some users|requires payment"
         r"|only available for registered users|granted access|HTTP Error 401",
     ),

@@ -84,8 +84,12 @@ def test_rounding_of_float32_makes_a_tie() -> None:
     assert (int(found.best_q), int(found.worst_q)) == (2, 3)
 
 
+@pytest.mark.parametrize("compared", [1, 31, 10_000])
 @pytest.mark.parametrize("chunk_scores", [1, 30, 61, 10_000])
-def test_chunks_change_no_place(chunk_scores: int) -> None:
+def test_chunks_change_no_place(
+    chunk_scores: int, compared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gram.evaluation.ranks.COMPARED_SCORES", compared)
     scores_qc = _random_scores(20, 30, levels=5, seed=2)
     query_clip_q = torch.arange(20)
     candidate_clip_c = torch.arange(30) % 20

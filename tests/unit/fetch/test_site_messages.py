@@ -43,6 +43,7 @@ RECORDED = [
         "ERROR: [youtube] abc: Sign in to confirm your age. This video may be inappropriate for "
         "some users. Use --cookies-from-browser or --cookies for the authentication.",
     ),
+    ("private", "ERROR: [youtube] abc: This video is only available to Music Premium members"),
     (
         "region",
         "ERROR: [youtube] abc: Video unavailable. The uploader has not made this video available "
