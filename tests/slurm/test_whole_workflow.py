@@ -12,6 +12,14 @@ pytestmark = pytest.mark.slurm
 
 CHUNKS = "generate_clips,probe_media,extract_clips,read_subtitles,read_depth,pack_shards"
 CPUS_ONLY = {"gpu": 0, "mem_mb": 4000}
+ONE_THREAD = (
+    "extract_clips",
+    "pretrain_model",
+    "finetune_model",
+    "embed_benchmark",
+    "match_pairs",
+    "score_retrieval",
+)
 TWO_NODES = {"processes": 2, "nodes": 2, "tasks": 2, "mpi": "srun"}
 TABLES = ("csv", "md", "tex")
 
@@ -22,12 +30,12 @@ def done(cluster: Cluster, new_tree: Callable[[], Path]) -> Started:
     tree = SlurmTree(new_tree(), cluster)
     tree.set_profile(
         slurm_array_jobs=CHUNKS,
-        set_threads=dict.fromkeys(("extract_clips", "embed_benchmark", "score_retrieval"), 1)
-        | {"pretrain_model": 1, "finetune_model": 1},
+        set_threads=dict.fromkeys(ONE_THREAD, 1),
         set_resources={
             "pretrain_model": {**CPUS_ONLY, **TWO_NODES},
             "finetune_model": CPUS_ONLY,
             "embed_benchmark": CPUS_ONLY,
+            "match_pairs": CPUS_ONLY,
         },
     )
     started = tree.start()
