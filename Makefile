@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check slurm bench precision clean
+.PHONY: help install demo why test check slurm bench precision clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -14,6 +14,9 @@ install: $(INSTALLED) ## make .venv with all packages, and nothing else
 
 demo: $(INSTALLED) ## run the whole workflow on generated clips, on a CPU, and show the recall table
 	@$(BIN)/python -m gram.demo
+
+why: $(INSTALLED) ## say what a start would run and why; WITH="--profile slurm" and the like go to Snakemake
+	@$(BIN)/python -m gram.why $(WITH)
 
 test: check ## run every check and test, the demo and a private Slurm included (minutes)
 	$(BIN)/pytest -m demo

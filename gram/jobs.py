@@ -3,8 +3,9 @@
 A rule names sections, the wildcards choose among them, and the job reads them back into its class.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -225,6 +226,21 @@ def job_settings(config: Config, names: Sequence[str], wildcards: Mapping[str, s
         key = "training" if name in {"pretrain", "finetune"} else name
         chosen[key] = _section(config, name, wildcards)
     return canonical_json(chosen)
+
+
+def flat_settings(text: str) -> dict[str, str]:
+    """Turn a job's settings, as JSON, into dotted names and texts."""
+    flat: dict[str, str] = {}
+
+    def collect(prefix: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        if isinstance(value, dict):
+            for key, part in value.items():
+                collect(f"{prefix}.{key}" if prefix else key, part)
+        else:
+            flat[prefix] = str(value)
+
+    collect("", json.loads(text))
+    return flat
 
 
 def _section(

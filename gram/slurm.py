@@ -33,7 +33,7 @@ def end_of_job(number: str) -> datetime | None:
     Raises:
         SlurmError: If Slurm does not answer.
     """
-    answer = _ask("squeue", "--noheader", f"--jobs={number}", "--format=%e")
+    answer = ask("squeue", "--noheader", f"--jobs={number}", "--format=%e")
     try:
         return datetime.fromisoformat(answer)
     except ValueError:
@@ -47,7 +47,7 @@ def is_active(number: str) -> bool:
         SlurmError: If Slurm does not answer.
     """
     try:
-        return bool(_ask("squeue", "--noheader", f"--jobs={number}", "--format=%T"))
+        return bool(ask("squeue", "--noheader", f"--jobs={number}", "--format=%T"))
     except SlurmError as error:
         if GONE in str(error):
             return False
@@ -60,13 +60,18 @@ def requeue(number: str) -> None:
     Raises:
         SlurmError: If Slurm refuses, as where jobs may not be requeued.
     """
-    _ask("scontrol", "requeue", number)
+    ask("scontrol", "requeue", number)
 
 
-def _ask(*arguments: str) -> str:
+def ask(*arguments: str, seconds: float = ANSWER_SECONDS) -> str:
+    """Run one of Slurm's commands; give what it writes, without the last line's end.
+
+    Raises:
+        SlurmError: If it is not there, fails, or takes longer than some seconds.
+    """
     try:
         done = subprocess.run(
-            arguments, capture_output=True, text=True, check=True, timeout=ANSWER_SECONDS
+            arguments, capture_output=True, text=True, check=True, timeout=seconds
         )
     except subprocess.CalledProcessError as error:
         raise SlurmError(f"{' '.join(arguments)}: {error.stderr.strip()}") from None

@@ -1,19 +1,19 @@
 """Bridge from a Snakemake job to the functions that do the work. Nothing in gram imports it."""
 
-import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
 from gram.config import Section, describe_problems
+from gram.jobs import flat_settings
 from gram.lease import TakenError, account_of, held, living_holders
 from gram.tracking import ADDRESS_VARIABLE, JobIdentity, finish_invocation, tracked_job
 from gram.versions import commit, versions
@@ -41,9 +41,10 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
     """Run the body of a script as a job: log file, lease, typed settings, errors one can read.
 
     The log begins with commit, settings and versions, and goes on below what earlier tries of the
-    job left there. An error is written to the log with its traceback; the terminal gets one
-    message and the path of the log, and nothing when the user ended the job. SIGTERM ends the
-    body as an exception would, so that whatever is open is closed.
+    job left there, although Snakemake removes the log of a try before the next one. An error is
+    written to the log with its traceback; the terminal gets one message and the path of the log,
+    and nothing when the user ended the job. SIGTERM ends the body as an exception would, so that
+    whatever is open is closed.
 
     Args:
         snakemake: Snakemake's object of the script.
@@ -70,6 +71,7 @@ def job(snakemake: "Snakemake", settings: type[Settings]) -> Iterator[Settings]:
         log.exception("the job failed")
         raise
     log.info("done")
+    _kept(Path(snakemake.log[0])).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
     identity = JobIdentity(
         key=_job_name(snakemake),
         settings=snakemake.params.settings,
-        params=_flat(snakemake.params.settings),
+        params=flat_settings(snakemake.params.settings),
         tags={
             "gram.rule": snakemake.rule,
             "gram.stage_version": str(snakemake.params.version),
@@ -130,15 +132,30 @@ def _job_name(snakemake: "Snakemake") -> str:
 
 
 def _log_to(path: Path) -> None:
-    """Send all records to the end of a file; messages of other packages from warnings on."""
+    """Send all records to the end of a file; messages of other packages from warnings on.
+
+    The file has a second name until the job is done, under which the next try finds it.
+    """
+    kept = _kept(path)
+    with suppress(OSError):  # a file system without second names keeps no log of a failed try
+        if kept.is_file() and not path.exists():
+            path.hardlink_to(kept)
     is_another_try = path.is_file() and path.stat().st_size > 0
     handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+    with suppress(OSError):
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("gram").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     if is_another_try:
         log.info("%s another try; what stands above is of earlier ones %s", "=" * 20, "=" * 20)
+
+
+def _kept(path: Path) -> Path:
+    """Name the second name of a log."""
+    return path.with_name(f"{path.name}.kept")
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -148,18 +165,3 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def _unsent(output: Path) -> Path:
     """Name the file, beside a job's output, for numbers that MLflow does not take."""
     return output.with_name(f"{output.stem}.unsent.jsonl")
-
-
-def _flat(settings: str) -> dict[str, str]:
-    """Turn nested settings into dotted names and texts."""
-    flat: dict[str, str] = {}
-
-    def collect(prefix: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
-        if isinstance(value, dict):
-            for key, part in value.items():
-                collect(f"{prefix}.{key}" if prefix else key, part)
-        else:
-            flat[prefix] = str(value)
-
-    collect("", json.loads(settings))
-    return flat

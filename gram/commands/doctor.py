@@ -1,11 +1,13 @@
 """`gram doctor`: what this machine has, and what a model needs."""
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gram.config import InputsConfig, ModelConfig
@@ -20,25 +22,35 @@ def doctor(
         PresetName | None,
         typer.Option(help="Also count the parameters of this preset, and what fits into GPUs."),
     ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="Also hold this Snakemake profile against the Slurm cluster."),
+    ] = None,
 ) -> None:
     """Say what this machine has, and what would not work.
 
-    Exit status 1: something would not work. Example: gram doctor --model paper
+    Exit status 1: something would not work. Examples: gram doctor --model paper;
+    gram doctor --profile slurm, on a login node, which starts a short job there.
     """
+    from gram.cluster import examine_cluster
     from gram.doctor import examine
 
-    console = Console()
-    findings = examine(Path.cwd())
-    for finding in findings:
-        console.print(f"[bold]{finding.what}[/bold]: {finding.found}", highlight=False)
-        if finding.advice:
-            console.print(f"  [red]{finding.advice}[/red]", highlight=False)
+    console = Console(highlight=False)
+    is_well = True
+    try:
+        for finding in chain(examine(Path.cwd()), examine_cluster(profile) if profile else ()):
+            is_well &= not finding.advice
+            console.print(f"[bold]{escape(finding.what)}[/bold]: {escape(finding.found)}")
+            if finding.advice:
+                console.print(f"  [red]{escape(finding.advice)}[/red]")
+    except ValueError as error:
+        sys.exit(str(error))
     if model is not None:
         config = ModelConfig(preset=model)
         inputs = _inputs_of(config)
         console.print(_parts(config, inputs))
         console.print(_memory(config, inputs))
-    if any(finding.advice for finding in findings):
+    if not is_well:
         sys.exit(1)
 
 

@@ -76,3 +76,22 @@ def test_a_workflow_that_was_killed_leaves_jobs_that_keep_a_second_one_out(
     last = tree.start(TARGET, overlay=short)
     assert last.wait() == 0, last.text()
     assert not lease_of(tree.folder / TARGET).exists()
+
+
+def test_a_training_outlives_the_loss_of_a_node(slurm_tree: MakeTree) -> None:
+    tree = slurm_tree("lost")
+    two_nodes = {"processes": 2, "nodes": 2, "tasks": 2, "mpi": "srun", "checkpoint_steps": 1}
+    tree.set_profile(
+        set_resources={"pretrain_model": {**ONE_PROCESS, **two_nodes}},
+        set_threads={"pretrain_model": 1},
+    )
+    started = tree.start(TARGET, overlay={"runs": {"cosine": {"pretrain": {"steps": 12}}}})
+    started.wait_until(lambda: newest_step(tree.folder / FOLDER) >= 2)
+    tree.cluster.lose_node("n2")
+    state = ("sinfo", "--noheader", "--partition=batch", "--nodes=n2", "--format=%T")
+    started.wait_until(lambda: "down" in tree.cluster.run(*state))
+    tree.cluster.start_node("n2")
+    assert started.wait() == 0, started.text()
+    assert "going on after step" in tree.log("pretrain_model/cosine.log")
+    steps = (tree.folder / FOLDER / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in steps] == list(range(1, 13))

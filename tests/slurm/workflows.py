@@ -15,7 +15,7 @@ import yaml
 from tests.slurm.cluster import Cluster
 from tests.workflow.conftest import ENVIRONMENT, TINY
 
-LIMIT_SECONDS = 300
+LIMIT_SECONDS = 900
 QUICK = "--slurm-init-seconds-before-status-checks=2"
 """Tests ask Slurm sooner than its plugin does by itself."""
 
@@ -27,7 +27,7 @@ class SlurmTree:
     folder: Path
     cluster: Cluster
 
-    def set_profile(self, **sections: dict[str, Any]) -> None:
+    def set_profile(self, **sections: Any) -> None:  # noqa: ANN401 - any part of a profile
         """Change entries of sections of the profile; of a rule's resources, those named alone."""
         path = self.folder / "profiles/slurm/config.yaml"
         profile = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -49,7 +49,12 @@ class SlurmTree:
                     *(*arguments, "--configfile", TINY, settings.name),
                 ],
                 cwd=self.folder,
-                env={**os.environ, **ENVIRONMENT, **self.cluster.environment},
+                env={
+                    **os.environ,
+                    **ENVIRONMENT,
+                    **self.cluster.environment,
+                    "PYTHONPATH": str(self.folder),
+                },
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -134,6 +134,18 @@ def test_another_try_keeps_the_log_of_the_one_before(tmp_path: Path) -> None:
     assert "gram.workflow: done" in second
 
 
+def test_another_try_finds_the_log_that_snakemake_has_removed(tmp_path: Path) -> None:
+    run(tmp_path, error=ValueError("no clip is left"))
+    (tmp_path / "job.log").unlink()
+    run(tmp_path)
+    assert "ValueError: no clip is left" in log_of(tmp_path)
+
+
+def test_a_log_has_one_name_when_the_job_is_done(tmp_path: Path) -> None:
+    run(tmp_path)
+    assert [path.name for path in tmp_path.glob("job.log*")] == ["job.log"]
+
+
 def test_a_first_try_is_not_called_another(tmp_path: Path) -> None:
     run(tmp_path)
     assert "another try" not in log_of(tmp_path)
@@ -248,7 +260,7 @@ def test_a_job_that_is_terminated_closes_what_is_open(tmp_path: Path) -> None:
         [sys.executable, "-c", TERMINATED, tmp_path], cwd=ROOT, check=False, timeout=60
     )
     assert done.returncode == 128 + signal.SIGTERM
-    assert [path.name for path in tmp_path.iterdir()] == ["job.log"]
+    assert {path.name for path in tmp_path.iterdir()} == {"job.log", "job.log.kept"}
 
 
 # --- the commit -------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_processes_whose_launching_job_is_killed_end_too(
     assert exit_codes([job]) == [-signal.SIGKILL]
     mine = str(tmp_path / "two/partial/job.json")
     limit = time.monotonic() + LIMIT_SECONDS
-    while any(mine in one.info["cmdline"] for one in psutil.process_iter(["cmdline"])):
+    while any(mine in (one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])):
         assert time.monotonic() < limit
         time.sleep(0.05)
     said = (tmp_path / "log.txt").read_text(encoding="utf-8")

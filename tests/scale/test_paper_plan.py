@@ -1,0 +1,70 @@
+"""The paper's own settings are planned whole, from annotations and weights to the tables."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gram.config import Config
+from tests.scale.paper_tree import make_paper_tree
+
+ROOT = Path(__file__).parents[2]
+OF_CHUNKS = ("probe_media", "extract_clips", "read_subtitles", "read_depth", "pack_shards")
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    settings = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    return Config.model_validate(settings)
+
+
+@pytest.fixture(scope="module")
+def planned(
+    config: Config,
+    copy_checkout: Callable[[Path], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, int]:
+    """Give how many jobs of each rule all tables of the paper need."""
+    tree = make_paper_tree(tmp_path_factory.mktemp("paper"), copy_checkout, config)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", *config.tables, "--profile", "slurm"),
+            *("--dry-run", "--quiet", "rules"),
+        ],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree), "MLFLOW_TRACKING_URI": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout.split("Job stats:")[1]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def pairs_of(config: Config) -> set[tuple[str, str]]:
+    """Give the pairs of run and benchmark of all tables."""
+    return {(row.run, row.benchmark) for table in config.tables.values() for row in table.rows}
+
+
+@pytest.mark.parametrize("rule", OF_CHUNKS)
+def test_every_chunk_of_every_used_data_set_has_a_job(
+    rule: str, config: Config, planned: dict[str, int]
+) -> None:
+    benchmarks = {config.benchmarks[name].dataset for _, name in pairs_of(config)}
+    runs = {one for run, _ in pairs_of(config) for one in config.lineage(run)}
+    trained = {config.runs[run].pretrain_dataset for run in runs} - {None}
+    used = benchmarks | {str(name) for name in trained}
+    assert planned[rule] == sum(config.datasets[name].chunks for name in used)
+
+
+def test_every_line_of_every_table_is_embedded_and_scored_once(
+    config: Config, planned: dict[str, int]
+) -> None:
+    assert planned["embed_benchmark"] == len(pairs_of(config))
+    assert planned["score_retrieval"] == len(pairs_of(config))
