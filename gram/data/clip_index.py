@@ -98,7 +98,7 @@ def select_clips(
     rows = index if kept_n.all() else index.filter(pa.array(kept_n))
     counts["used"] = rows.num_rows
     if not rows.num_rows:
-        raise ValueError(_nothing_left(split, counts, missing=missing))
+        raise ValueError(_nothing_left(split, counts, modalities, missing=missing))
     if missing == "mask":
         lacking = {name: int((~_has(rows, name)).sum()) for name in modalities}
         counts |= {f"used without {name}": number for name, number in lacking.items() if number}
@@ -126,10 +126,15 @@ def _flags(column: pa.ChunkedArray) -> NDArray[np.bool_]:
     return flags_n
 
 
-def _nothing_left(split: str, counts: dict[str, int], *, missing: str) -> str:
+def _nothing_left(
+    split: str, counts: dict[str, int], modalities: Sequence[Modality], *, missing: str
+) -> str:
     told = ", ".join(f"{name} {number}" for name, number in counts.items())
     advice = "see manifest.json beside the index for what became of the clips"
     if missing == "drop" and counts["unusable"] < counts["rows"]:
         advice += ", take the modality that they lack out of model.modalities, or set "
         advice += "inputs.missing to mask"
+    elif counts["unusable"] < counts["rows"]:
+        names = " or ".join(modalities)
+        advice += f", and take what they have into model.modalities: none has {names}"
     return f"no clip of the split {split!r} is left ({told}); {advice}"
