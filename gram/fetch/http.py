@@ -206,11 +206,15 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
 
 
 def _validator(response: requests.Response) -> str | None:
-    """Give what identifies this state of the file; a weak ETag may stand for other bytes."""
+    """Give what identifies this state of the file, and can be sent back.
+
+    A weak ETag may stand for other bytes; one outside printable ASCII does not come back as it was.
+    """
     tag = response.headers.get("etag")
-    if tag is not None:
-        return None if tag.startswith("W/") else tag
-    return response.headers.get("last-modified")
+    said = response.headers.get("last-modified") if tag is None else tag
+    if said is None or said.startswith("W/"):
+        return None
+    return said if said.isascii() and said.isprintable() else None
 
 
 def _status_error(response: requests.Response) -> FetchError:

@@ -89,9 +89,12 @@ def test_a_part_without_anything_to_check_it_by_is_not_gone_on_with(tmp_path: Pa
     assert fetched.sha256 == SHA256
 
 
-def test_a_weak_tag_is_not_relied_on(tmp_path: Path) -> None:
-    cut = Reply(content=CONTENT, tag='W/"one"', cut=1000)
-    with serve([cut, Reply(content=CONTENT, tag='W/"one"')]) as server:
+@pytest.mark.parametrize(
+    "tag", ['W/"one"', '"\xe9\xff"', '"a\tb"'], ids=["weak", "not ASCII", "not printable"]
+)
+def test_a_tag_that_says_too_little_is_not_relied_on(tag: str, tmp_path: Path) -> None:
+    cut = Reply(content=CONTENT, tag=tag, cut=1000)
+    with serve([cut, Reply(content=CONTENT, tag=tag)]) as server:
         download(server.at("a.bin"), tmp_path / "a.bin", patience=patience())
     assert [one.offset for one in server.asked] == [0, 0]
 
