@@ -33,12 +33,14 @@ class Answer:
         start: Offset of the body's first byte in the file.
         total_bytes: Size of the whole file; None: not said.
         validator: Strong ETag, or the time of the last change; None: the server gives neither.
+        first: The first bytes of the body as it was sent; empty: it is empty.
         response: The open response.
     """
 
     start: int
     total_bytes: int | None
     validator: str | None
+    first: bytes
     response: requests.Response
 
     @property
@@ -64,6 +66,8 @@ class Answer:
         return unpacked(sent, self.encoding, url=self.response.url) if self.encoding else sent
 
     def _pieces_as_sent(self) -> Iterator[bytes]:
+        if self.first:
+            yield self.first
         try:
             while piece := self.response.raw.read1(PIECE_BYTES, decode_content=False):
                 yield piece
@@ -182,8 +186,8 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     total = int(found[2]) if found and found[2] != "*" else None
     if response.status_code == 416:
         # Nothing lies beyond the offset: the part is whole, or belongs to another file.
-        return Answer(start=offset, total_bytes=total, validator=None, response=response)
-    start = 0
+        return Answer(start=offset, total_bytes=total, validator=None, first=b"", response=response)
+    first, start = _first_piece(response), 0
     if response.status_code == 206:
         if found is None or found[1] is None or int(found[1]) != offset:
             said = response.headers.get("content-range")
@@ -197,12 +201,36 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     if total is None and length.isdigit():
         total = start + int(length)
     answer = Answer(
-        start=start, total_bytes=total, validator=_validator(response), response=response
+        start=start,
+        total_bytes=total,
+        validator=_validator(response),
+        first=first,
+        response=response,
     )
     if answer.encoding:  # its sizes and offsets are those of the packed bytes
         check_encoding(answer.encoding, url=response.url)
         return replace(answer, total_bytes=None, validator=None)
     return answer
+
+
+def _first_piece(response: requests.Response) -> bytes:
+    """Read the first bytes of a body; an empty one must be said to be empty.
+
+    A connection that is cut inside the headers reads like headers that are whole, without a body.
+    """
+    try:
+        first: bytes = response.raw.read1(PIECE_BYTES, decode_content=False)
+    except _BROKEN as error:
+        response.close()
+        raise _connection_error(error, response.url) from error
+    is_chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
+    if not first and not is_chunked and response.headers.get("content-length") != "0":
+        response.close()
+        raise FetchError(
+            f"{response.url} breaks the connection before the first byte of the file",
+            status=Status.NETWORK,
+        )
+    return first
 
 
 def _validator(response: requests.Response) -> str | None:

@@ -31,6 +31,7 @@ class Reply:
         stall: Bytes of the body after which nothing more comes for ``stall_seconds``.
         ranges: Whether ranges are heeded.
         is_blind: Whether If-Range is not heeded.
+        raw: Sent instead of an answer; None: an answer is sent.
         headers: Sent besides.
     """
 
@@ -43,6 +44,7 @@ class Reply:
     ranges: bool = True
     is_blind: bool = False
     has_length: bool = True
+    raw: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -108,6 +110,9 @@ def serve(answers: Sequence[Reply] | Callable[[Asked], Reply]) -> Iterator[Serve
 
 
 def _answer(handler: BaseHTTPRequestHandler, reply: Reply, asked: Asked) -> None:
+    if reply.raw is not None:
+        handler.wfile.write(reply.raw)
+        return
     start, code = 0, reply.code
     is_same = reply.is_blind or asked.headers.get("If-Range") in (None, reply.tag)
     if code is None:

@@ -116,6 +116,33 @@ def test_a_part_of_one_start_is_started_over_in_the_next(tmp_path: Path) -> None
     assert [one.offset for one in server.asked] == [1000, 0]
 
 
+@pytest.mark.parametrize(
+    "heads",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 25",
+        b'HTTP/1.1 200 OK\r\nETag: "two"\r\nContent-Type: text/html',
+        b"HTTP/1.1 206 Partial Content\r\nContent-Le",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 255000\r\nContent-Range: bytes 10",
+    ],
+)
+def test_a_connection_cut_in_the_headers_costs_a_try_and_no_byte(
+    heads: bytes, tmp_path: Path
+) -> None:
+    with serve([CUT, Reply(raw=heads), GOOD]) as server:
+        fetched = download(server.at("a.bin"), tmp_path / "a.bin", patience=patience())
+    assert fetched.sha256 == SHA256
+    assert [one.offset for one in server.asked] == [0, 1000, 1000]
+
+
+def test_headers_that_are_always_cut_are_a_matter_of_the_network(tmp_path: Path) -> None:
+    cut = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Le")
+    with serve([cut]) as server, pytest.raises(FetchError, match="before the first byte") as error:
+        download(server.at("a.csv"), tmp_path / "a.csv", patience=patience())
+    assert error.value.status is Status.NETWORK
+    assert len(server.asked) == 6
+
+
 LOGIN = b"<div>x</div><title>Login</title>"
 AS_PAGE = {"Content-Type": "text/html; charset=utf-8"}
 
