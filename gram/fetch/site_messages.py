@@ -28,9 +28,11 @@ _PATTERNS: tuple[tuple[Status, str], ...] = (
     (
         Status.DEAD,
         r"video unavailable|has been removed|no longer available|account .*terminated"
-        r"|does not exist|(?:video|recording) is not available|been deleted|copyright claim"
+        r"|(?:video|playlist|page|account|channel|post|clip|media) does not exist"
+        r"|(?:video|recording) is not available|been deleted|copyright claim"
         r"|HTTP Error 404|HTTP Error 410|incomplete youtube id",
     ),
+    (Status.UNSUPPORTED, r"DRM.protect|unsupported url|not available on this app"),
     (Status.TIMEOUT, r"timed out|timeout"),
     (
         Status.NETWORK,

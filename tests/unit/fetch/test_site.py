@@ -166,7 +166,7 @@ def test_a_clip_that_is_not_whole_is_not_taken(
     ("name", "settings", "status", "words"),
     [
         ("gone.mp4", SETTINGS, Status.DEAD, "HTTP Error 404: Not Found"),
-        ("page.mp4", SETTINGS, Status.FAILED, "Unsupported URL"),
+        ("page.mp4", SETTINGS, Status.UNSUPPORTED, "Unsupported URL"),
         ("film.rm", SETTINGS, Status.FAILED, "its kind, .rm, is none that is read"),
         (
             "stalls.mp4",
