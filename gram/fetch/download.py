@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 from gram.data.status import Status
 from gram.fetch.content import check_content, is_served_as_page
 from gram.fetch.errors import FetchError, WrongRangeError
-from gram.fetch.http import Answer, open_url
+from gram.fetch.http import LEAST_BYTES, Answer, open_url
 from gram.fetch.patience import Patience
 from gram.files import full_disk_explained, sha256_of, write_text
 from gram.progress import track
@@ -181,7 +181,7 @@ class _Download:
                     self._fetch_rest(session)
                     return self._finish()
                 except FetchError as error:
-                    failures = 1 if self._size() > most else failures + 1
+                    failures = 1 if self._size() >= most + LEAST_BYTES else failures + 1
                     most = max(most, self._size())
                     self._wait_or_give_up(error, failures)
 

@@ -1,6 +1,8 @@
 """Answers and states that make no sense: each ends in the file, or in a named error."""
 
+import gzip
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,28 @@ def test_headers_that_are_always_cut_are_a_matter_of_the_network(tmp_path: Path)
         download(server.at("a.csv"), tmp_path / "a.csv", patience=patience())
     assert error.value.status is Status.NETWORK
     assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}], ids=["plain", "packed"])
+def test_a_server_that_drips_is_not_listened_to_for_ever(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    content = gzip.compress(CONTENT, mtime=0)[:200] if headers else CONTENT[:200]
+    drip = Reply(content=content, drip_seconds=0.05, headers=headers)
+    few = patience(tries=2)
+    with serve([drip]) as server, pytest.raises(FetchError, match="sends too slowly: ") as error:
+        download(server.at("a.bin"), tmp_path / "a.bin", patience=few)
+    assert error.value.status is Status.NETWORK
+    assert "given up after 2 tries" in str(error.value)
+    assert len(server.asked) == 2
+
+
+def test_a_rate_that_was_asked_for_is_no_drip(tmp_path: Path) -> None:
+    slow = patience(bytes_per_second=2000, stall_seconds=0.3, sleep=time.sleep)
+    content = CONTENT[:1500]
+    with serve([Reply(content=content, drip_seconds=0.0)]) as server:
+        download(server.at("a.bin"), tmp_path / "a.bin", patience=slow)
+    assert (tmp_path / "a.bin").read_bytes() == content
 
 
 LOGIN = b"<div>x</div><title>Login</title>"
