@@ -40,6 +40,8 @@ class Status(StrEnum):
     """The site shows it to some only: private, for members, or from an age on."""
     REGION = "region"
     """The site does not show it in this country."""
+    UNSUPPORTED = "unsupported"
+    """The site gives no video that can be fetched: it is protected, or the page shows none."""
     THROTTLED = "throttled"
     """The site refuses this machine for now: too many requests, or it suspects a robot."""
     NETWORK = "network"

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 from gram.data.status import Status
 from gram.fetch.content import check_content, is_served_as_page
 from gram.fetch.errors import FetchError, WrongRangeError
-from gram.fetch.http import Answer, open_url
+from gram.fetch.http import LEAST_BYTES, Answer, open_url
 from gram.fetch.patience import Patience
 from gram.files import full_disk_explained, sha256_of, write_text
 from gram.progress import track
@@ -181,7 +181,7 @@ class _Download:
                     self._fetch_rest(session)
                     return self._finish()
                 except FetchError as error:
-                    failures = 1 if self._size() > most else failures + 1
+                    failures = 1 if self._size() >= most + LEAST_BYTES else failures + 1
                     most = max(most, self._size())
                     self._wait_or_give_up(error, failures)
 
@@ -228,7 +228,8 @@ class _Download:
             if state is not None and answer.start and self._is_another(answer, state):
                 self._discard()
                 raise FetchError(
-                    f"{self._url} has changed while it was fetched; starting over",
+                    f"{self._url} has changed while it was fetched, or does not say that it is "
+                    "the same; starting over",
                     status=Status.NETWORK,
                 )
             self._check_no_page(answer)
@@ -272,11 +273,15 @@ class _Download:
             return None
 
     def _is_another(self, answer: Answer, state: _State) -> bool:
-        """Tell whether a server that continues does so with another file than the part's."""
+        """Tell whether a server that continues does so with another file than the part's.
+
+        One that does not say with which file counts as another, unless a checksum will tell.
+        """
         known, total = state.validator, state.total_bytes
-        return (
-            known is not None and answer.validator is not None and answer.validator != known
-        ) or (total is not None and answer.total_bytes not in {None, total})
+        same = {known} if self._expected.sha256 is None else {known, None}
+        return (known is not None and answer.validator not in same) or (
+            total is not None and answer.total_bytes not in {None, total}
+        )
 
     def _check_no_more(self, answer: Answer, offset: int) -> None:
         """Accept that there is nothing beyond the part, if the part is whole."""

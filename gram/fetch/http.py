@@ -1,6 +1,7 @@
 """One request over HTTP: redirects that are allowed, and what each answer means."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ MAX_REDIRECTS = 8
 CONNECT_SECONDS = 20.0
 PIECE_BYTES = 2**16
 
+LEAST_BYTES = 2**10
+"""Bytes that must come within the time that a connection may stall; fewer are no progress."""
+
 _RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
 
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -33,12 +37,16 @@ class Answer:
         start: Offset of the body's first byte in the file.
         total_bytes: Size of the whole file; None: not said.
         validator: Strong ETag, or the time of the last change; None: the server gives neither.
+        first: The first bytes of the body as it was sent; empty: it is empty.
+        stall_seconds: Time of waiting within which ``LEAST_BYTES`` must come.
         response: The open response.
     """
 
     start: int
     total_bytes: int | None
     validator: str | None
+    first: bytes
+    stall_seconds: float
     response: requests.Response
 
     @property
@@ -64,11 +72,24 @@ class Answer:
         return unpacked(sent, self.encoding, url=self.response.url) if self.encoding else sent
 
     def _pieces_as_sent(self) -> Iterator[bytes]:
-        try:
-            while piece := self.response.raw.read1(PIECE_BYTES, decode_content=False):
-                yield piece
-        except _BROKEN as error:
-            raise _connection_error(error, self.response.url) from error
+        if self.first:
+            yield self.first
+        waited, received = 0.0, 0
+        while True:
+            asked_at = time.monotonic()
+            piece = _next_piece(self.response)
+            # What the reader takes for itself is not the server's: only waits count.
+            waited, received = waited + time.monotonic() - asked_at, received + len(piece)
+            if not piece:
+                return
+            yield piece
+            if received >= LEAST_BYTES:
+                waited, received = 0.0, 0
+            elif waited > self.stall_seconds:
+                raise FetchError(
+                    f"{self.response.url} sends too slowly: {received} bytes in {waited:.1f} s",
+                    status=Status.NETWORK,
+                )
 
     def described(self) -> str:
         """Say what the body is: a page of HTML, with its title, or another file."""
@@ -128,7 +149,7 @@ def open_url(
         except _BROKEN as error:
             raise _connection_error(error, current) from error
         if not response.is_redirect:
-            return _read_answer(response, offset=offset)
+            return _read_answer(response, offset=offset, stall_seconds=stall_seconds)
         response.close()
         current = urljoin(current, response.headers["location"])
     raise FetchError(
@@ -174,7 +195,7 @@ def _scheme(url: str) -> str | None:
     return parts.scheme.lower() if is_address else None
 
 
-def _read_answer(response: requests.Response, *, offset: int) -> Answer:
+def _read_answer(response: requests.Response, *, offset: int, stall_seconds: float) -> Answer:
     """Tell what an answer is; one that is no file is an error."""
     if response.status_code not in ({200, 206, 416} if offset else {200, 206}):
         raise _status_error(response)
@@ -182,8 +203,15 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     total = int(found[2]) if found and found[2] != "*" else None
     if response.status_code == 416:
         # Nothing lies beyond the offset: the part is whole, or belongs to another file.
-        return Answer(start=offset, total_bytes=total, validator=None, response=response)
-    start = 0
+        return Answer(
+            start=offset,
+            total_bytes=total,
+            validator=None,
+            first=b"",
+            stall_seconds=stall_seconds,
+            response=response,
+        )
+    first, start = _first_piece(response), 0
     if response.status_code == 206:
         if found is None or found[1] is None or int(found[1]) != offset:
             said = response.headers.get("content-range")
@@ -197,7 +225,12 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     if total is None and length.isdigit():
         total = start + int(length)
     answer = Answer(
-        start=start, total_bytes=total, validator=_validator(response), response=response
+        start=start,
+        total_bytes=total,
+        validator=_validator(response),
+        first=first,
+        stall_seconds=stall_seconds,
+        response=response,
     )
     if answer.encoding:  # its sizes and offsets are those of the packed bytes
         check_encoding(answer.encoding, url=response.url)
@@ -205,12 +238,42 @@ def _read_answer(response: requests.Response, *, offset: int) -> Answer:
     return answer
 
 
+def _first_piece(response: requests.Response) -> bytes:
+    """Read the first bytes of a body; an empty one must be said to be empty.
+
+    A connection that is cut inside the headers reads like headers that are whole, without a body.
+    """
+    first = _next_piece(response)
+    is_chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
+    if not first and not is_chunked and response.headers.get("content-length") != "0":
+        response.close()
+        raise FetchError(
+            f"{response.url} breaks the connection before the first byte of the file",
+            status=Status.NETWORK,
+        )
+    return first
+
+
+def _next_piece(response: requests.Response) -> bytes:
+    """Read what has come of a body, as it is sent; nothing at its end."""
+    try:
+        piece: bytes = response.raw.read1(PIECE_BYTES, decode_content=False)
+    except _BROKEN as error:
+        response.close()
+        raise _connection_error(error, response.url) from error
+    return piece
+
+
 def _validator(response: requests.Response) -> str | None:
-    """Give what identifies this state of the file; a weak ETag may stand for other bytes."""
+    """Give what identifies this state of the file, and can be sent back.
+
+    A weak ETag may stand for other bytes; one outside printable ASCII does not come back as it was.
+    """
     tag = response.headers.get("etag")
-    if tag is not None:
-        return None if tag.startswith("W/") else tag
-    return response.headers.get("last-modified")
+    said = response.headers.get("last-modified") if tag is None else tag
+    if said is None or said.startswith("W/"):
+        return None
+    return said if said.isascii() and said.isprintable() else None
 
 
 def _status_error(response: requests.Response) -> FetchError:

@@ -16,7 +16,8 @@ class Patience:
         tries: Tries that bring nothing new before the download is given up.
         first_wait_seconds: Wait after the first of them; each further one doubles it.
         longest_wait_seconds: Longest wait. A server that asks for more is not waited for.
-        stall_seconds: Time without a byte after which a connection counts as dead.
+        stall_seconds: Time without a byte, or with hardly any, after which a connection counts as
+            dead.
         bytes_per_second: Limit of the rate; None: as fast as it comes.
         sleep: Waits, in seconds.
         clock: Tells the time, in seconds from any beginning.

@@ -1,7 +1,8 @@
 """One clip by yt-dlp, in a process of its own, which a stall or a crash may cost.
 
 Reads one request as JSON from standard input, works in the current folder, and writes one answer
-as JSON to standard output: ``{"file": ...}`` or ``{"error": ...}``.
+as JSON to standard output: ``{"file": ..., "seconds": ...}`` or ``{"error": ...}``. What ffmpeg
+says of the video comes over standard error.
 """
 
 import json
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yt_dlp
+
+from gram.data.media_facts import read_facts
 
 STEM = "clip"
 """Name of the clip in the current folder, without its suffix."""
@@ -55,15 +58,24 @@ def options(request: dict[str, Any]) -> dict[str, Any]:
         "ffmpeg_location": request["ffmpeg"],
         "js_runtimes": {name: {} for name in request["js_runtimes"]},
     }
-    if request["start_seconds"] is not None or request["end_seconds"] is not None:
+    if _is_cut(request):
         start, end = request["start_seconds"] or 0.0, request["end_seconds"] or float("inf")
         chosen["download_ranges"] = yt_dlp.utils.download_range_func(None, [(start, end)])
         chosen["force_keyframes_at_cuts"] = True
+        # ffmpeg takes a connection that breaks for the end of the video, unless errors end it.
+        chosen["external_downloader_args"] = {"ffmpeg": ["-xerror"]}
     return chosen
 
 
-def fetch(request: dict[str, Any]) -> dict[str, str]:
-    """Fetch a clip into the current folder; give its name, or what the site said."""
+def _is_cut(request: dict[str, Any]) -> bool:
+    return request["start_seconds"] is not None or request["end_seconds"] is not None
+
+
+def fetch(request: dict[str, Any]) -> dict[str, Any]:
+    """Fetch a clip into the current folder; give its name, or what the site said.
+
+    Of a clip that is cut out its length is given too, in seconds; None: it has none.
+    """
     try:
         with yt_dlp.YoutubeDL(options(request)) as site:
             site.download([request["url"]])
@@ -74,7 +86,9 @@ def fetch(request: dict[str, Any]) -> dict[str, str]:
     whole = [path.name for path in Path().glob(f"{STEM}.*") if path.suffix != ".part"]
     if len(whole) != 1:
         return {"error": f"yt-dlp left {len(whole)} files: {', '.join(sorted(whole)) or 'none'}"}
-    return {"file": whole[0]}
+    if not _is_cut(request):
+        return {"file": whole[0]}
+    return {"file": whole[0], "seconds": read_facts(Path(whole[0])).file_seconds}
 
 
 def _end_with(parent: int) -> None:

@@ -1,4 +1,7 @@
-"""What the words of yt-dlp say about a video: a closed list of patterns, the first that fits."""
+"""What the words of yt-dlp and ffmpeg say about a video.
+
+States are a closed list of patterns, the first that fits.
+"""
 
 import re
 
@@ -25,9 +28,11 @@ _PATTERNS: tuple[tuple[Status, str], ...] = (
     (
         Status.DEAD,
         r"video unavailable|has been removed|no longer available|account .*terminated"
-        r"|does not exist|(?:video|recording) is not available|been deleted|copyright claim"
+        r"|(?:video|playlist|page|account|channel|post|clip|media) does not exist"
+        r"|(?:video|recording) is not available|been deleted|copyright claim"
         r"|HTTP Error 404|HTTP Error 410|incomplete youtube id",
     ),
+    (Status.UNSUPPORTED, r"DRM.protect|unsupported url|not available on this app"),
     (Status.TIMEOUT, r"timed out|timeout"),
     (
         Status.NETWORK,
@@ -42,6 +47,11 @@ _PREFIX = re.compile(r"^(?:ERROR: *)?(?:\[[\w:+.]+\] *(?:[^\s:]+: )?)?")
 _ADVICE = re.compile(
     r"[;.] (?:please report this issue|Also see|See +https?:|Use --cookies).*", re.S
 )
+
+_CONNECTION = re.compile(
+    r"^\[(?:https?|tcp|tls) @ \w+\] (.+)|^https?://.*: (Input/output error)$", re.M
+)
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
 
 
 def status_of(message: str) -> Status:
@@ -67,3 +77,28 @@ def shortened(message: str) -> str:
     """
     plain = _PREFIX.sub("", _COLORS.sub("", message)).strip()
     return " ".join(_ADVICE.sub("", plain).split())[:300]
+
+
+def broken_by(words: str) -> str | None:
+    """Give what ffmpeg says of a connection that broke; None if it says nothing of it.
+
+    Example:
+        >>> broken_by("[tls @ 0x55] Error in the pull function.")
+        'Error in the pull function.'
+    """
+    found = _CONNECTION.search(words)
+    return None if found is None else (found[1] or found[2]).strip()
+
+
+def video_seconds(words: str) -> float | None:
+    """Give the length of the video that ffmpeg reads, of its shortest stream; None: not said.
+
+    Example:
+        >>> video_seconds("  Duration: 00:01:02.50, start: 0.000000, bitrate: 877 kb/s")
+        62.5
+    """
+    lengths = [
+        3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        for hours, minutes, seconds in _DURATION.findall(words)
+    ]
+    return min(lengths, default=None)

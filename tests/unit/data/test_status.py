@@ -4,7 +4,7 @@ from gram.data.status import DecidingStage, Status
 def test_the_states_of_a_clip_are_a_closed_list() -> None:
     states = (
         "ok not_found duplicate unreadable no_video no_audio truncated too_short timeout "
-        "dead private region throttled network failed"
+        "dead private region unsupported throttled network failed"
     )
     assert " ".join(Status) == states
 

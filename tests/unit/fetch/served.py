@@ -31,6 +31,8 @@ class Reply:
         stall: Bytes of the body after which nothing more comes for ``stall_seconds``.
         ranges: Whether ranges are heeded.
         is_blind: Whether If-Range is not heeded.
+        drip_seconds: Wait after each single byte of the body; None: it is sent at once.
+        raw: Sent instead of an answer; None: an answer is sent.
         headers: Sent besides.
     """
 
@@ -43,6 +45,8 @@ class Reply:
     ranges: bool = True
     is_blind: bool = False
     has_length: bool = True
+    drip_seconds: float | None = None
+    raw: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -108,6 +112,9 @@ def serve(answers: Sequence[Reply] | Callable[[Asked], Reply]) -> Iterator[Serve
 
 
 def _answer(handler: BaseHTTPRequestHandler, reply: Reply, asked: Asked) -> None:
+    if reply.raw is not None:
+        handler.wfile.write(reply.raw)
+        return
     start, code = 0, reply.code
     is_same = reply.is_blind or asked.headers.get("If-Range") in (None, reply.tag)
     if code is None:
@@ -133,6 +140,11 @@ def _answer(handler: BaseHTTPRequestHandler, reply: Reply, asked: Asked) -> None
     if handler.command == "HEAD":
         return
     stop = min(len(body) if at is None else at for at in (reply.cut, reply.stall))
+    if reply.drip_seconds is not None:
+        for byte in body[:stop]:
+            handler.wfile.write(bytes([byte]))
+            time.sleep(reply.drip_seconds)
+        return
     handler.wfile.write(body[:stop])
     handler.wfile.flush()
     if reply.stall is not None:

@@ -89,11 +89,30 @@ def test_a_part_without_anything_to_check_it_by_is_not_gone_on_with(tmp_path: Pa
     assert fetched.sha256 == SHA256
 
 
-def test_a_weak_tag_is_not_relied_on(tmp_path: Path) -> None:
-    cut = Reply(content=CONTENT, tag='W/"one"', cut=1000)
-    with serve([cut, Reply(content=CONTENT, tag='W/"one"')]) as server:
+@pytest.mark.parametrize(
+    "tag", ['W/"one"', '"\xe9\xff"', '"a\tb"'], ids=["weak", "not ASCII", "not printable"]
+)
+def test_a_tag_that_says_too_little_is_not_relied_on(tag: str, tmp_path: Path) -> None:
+    cut = Reply(content=CONTENT, tag=tag, cut=1000)
+    with serve([cut, Reply(content=CONTENT, tag=tag)]) as server:
         download(server.at("a.bin"), tmp_path / "a.bin", patience=patience())
     assert [one.offset for one in server.asked] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("expected", "offsets"), [(None, [0, 1000, 0]), (WHOLE, [0, 1000])], ids=["no", "checksum"]
+)
+def test_a_rest_of_an_unnamed_state_is_joined_only_under_a_checksum(
+    expected: Expected | None, offsets: list[int], tmp_path: Path
+) -> None:
+    old = CONTENT if expected is not None else b"x" * len(CONTENT)
+    cut, rest = Reply(content=old, cut=1000), Reply(content=CONTENT, tag=None, is_blind=True)
+    with serve([cut, rest, GOOD]) as server:
+        fetched = download(
+            server.at("a.bin"), tmp_path / "a.bin", expected=expected, patience=patience()
+        )
+    assert fetched.sha256 == SHA256
+    assert [one.offset for one in server.asked] == offsets
 
 
 def test_the_part_of_another_address_is_not_gone_on_with(tmp_path: Path) -> None:

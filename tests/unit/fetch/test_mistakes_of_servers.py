@@ -1,6 +1,8 @@
 """Answers and states that make no sense: each ends in the file, or in a named error."""
 
+import gzip
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,55 @@ def test_a_part_of_one_start_is_started_over_in_the_next(tmp_path: Path) -> None
         state.write_text(json.dumps(known | {"url": server.at("a.bin")}), encoding="utf-8")
         assert fetch(server, tmp_path).sha256 == SHA256
     assert [one.offset for one in server.asked] == [1000, 0]
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 25",
+        b'HTTP/1.1 200 OK\r\nETag: "two"\r\nContent-Type: text/html',
+        b"HTTP/1.1 206 Partial Content\r\nContent-Le",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 255000\r\nContent-Range: bytes 10",
+    ],
+)
+def test_a_connection_cut_in_the_headers_costs_a_try_and_no_byte(
+    heads: bytes, tmp_path: Path
+) -> None:
+    with serve([CUT, Reply(raw=heads), GOOD]) as server:
+        fetched = download(server.at("a.bin"), tmp_path / "a.bin", patience=patience())
+    assert fetched.sha256 == SHA256
+    assert [one.offset for one in server.asked] == [0, 1000, 1000]
+
+
+def test_headers_that_are_always_cut_are_a_matter_of_the_network(tmp_path: Path) -> None:
+    cut = Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Le")
+    with serve([cut]) as server, pytest.raises(FetchError, match="before the first byte") as error:
+        download(server.at("a.csv"), tmp_path / "a.csv", patience=patience())
+    assert error.value.status is Status.NETWORK
+    assert len(server.asked) == 6
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}], ids=["plain", "packed"])
+def test_a_server_that_drips_is_not_listened_to_for_ever(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    content = gzip.compress(CONTENT, mtime=0)[:200] if headers else CONTENT[:200]
+    drip = Reply(content=content, drip_seconds=0.05, headers=headers)
+    few = patience(tries=2)
+    with serve([drip]) as server, pytest.raises(FetchError, match="sends too slowly: ") as error:
+        download(server.at("a.bin"), tmp_path / "a.bin", patience=few)
+    assert error.value.status is Status.NETWORK
+    assert "given up after 2 tries" in str(error.value)
+    assert len(server.asked) == 2
+
+
+def test_a_rate_that_was_asked_for_is_no_drip(tmp_path: Path) -> None:
+    slow = patience(bytes_per_second=2000, stall_seconds=0.3, sleep=time.sleep)
+    content = CONTENT[:1500]
+    with serve([Reply(content=content, drip_seconds=0.0)]) as server:
+        download(server.at("a.bin"), tmp_path / "a.bin", patience=slow)
+    assert (tmp_path / "a.bin").read_bytes() == content
 
 
 LOGIN = b"<div>x</div><title>Login</title>"

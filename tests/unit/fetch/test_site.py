@@ -29,6 +29,45 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Give an MP4 of eight seconds and many bytes, its index in front."""
+    path = tmp_path_factory.mktemp("video") / "a.mp4"
+    command = [find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=8"]
+    command += ["-preset", "ultrafast", "-b:v", "2M", "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, "-movflags", "+faststart", path], check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def half_film(long_video: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Give a Matroska film that ends, without an error, before the length that it says."""
+    folder = tmp_path_factory.mktemp("half")
+    (folder / "a.mp4").write_bytes(long_video)
+    command = [find_ffmpeg(), "-v", "error", "-i", folder / "a.mp4", "-c", "copy"]
+    subprocess.run([*command, folder / "a.mkv"], check=True)
+    film = (folder / "a.mkv").read_bytes()
+    return film[: len(film) // 2]
+
+
+@pytest.fixture
+def long_server(long_video: bytes, half_film: bytes) -> Iterator[Server]:
+    half = len(long_video) // 2
+
+    def answer(asked: Asked) -> Reply:
+        match asked.path.rpartition("/")[2]:
+            case "refused.mp4" if asked.offset > half:
+                return Reply(code=503)
+            case "broken.mp4" | "refused.mp4":
+                return Reply(content=long_video, cut=max(0, half - asked.offset), headers=MEDIA)
+            case "half.mkv":
+                return Reply(content=half_film, headers={"Content-Type": "video/x-matroska"})
+        return Reply(content=long_video, headers=MEDIA)
+
+    with serve(answer) as running:
+        yield running
+
+
 @pytest.fixture
 def server(video: bytes) -> Iterator[Server]:
     def answer(asked: Asked) -> Reply:
@@ -74,10 +113,60 @@ def test_a_clip_is_cut_to_its_length(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("start", "end", "seconds"),
+    [(2.0, None, 1.0), (None, 1.2, 1.2), (1.0, 9.0, 2.0)],
+    ids=["to the end", "from the start", "beyond the end"],
+)
+def test_a_clip_ends_with_its_video(
+    start: float | None,
+    end: float | None,
+    seconds: float,
+    server: Server,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    place = Place(source_id="a", url=server.at("a.mp4"), start_seconds=start, end_seconds=end)
+    path = fetch_clip(place, tmp_path, SETTINGS)
+    assert seconds_of(path) == pytest.approx(seconds, abs=0.11)
+    is_told = "ends at 3.00 s, before the clip's end at 9.00 s" in caplog.text
+    assert is_told is (end == 9.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "span", "status", "words"),
+    [
+        ("broken.mp4", (2.0, 6.0), Status.NETWORK, "Stream ends prematurely"),
+        ("refused.mp4", (6.0, 7.0), Status.NETWORK, "refused.mp4: ffmpeg exited"),
+        ("half.mkv", (2.0, 7.0), Status.NETWORK, "where 5.00 s were asked for"),
+        ("long.mp4", (20.0, 25.0), Status.TOO_SHORT, "ends at 8.00 s, the clip starts at 20.00 s"),
+        ("long.mp4", (3.0, 3.0), Status.TOO_SHORT, "starts at 3 s and ends at 3 s"),
+        ("long.mp4", (3.0, 2.0), Status.TOO_SHORT, "starts at 3 s and ends at 2 s"),
+        ("long.mp4", (None, 0.0), Status.TOO_SHORT, "starts at 0 s and ends at 0 s"),
+    ],
+    ids=["cut", "refused", "short of what it says", "beyond", "empty", "backwards", "to zero"],
+)
+def test_a_clip_that_is_not_whole_is_not_taken(
+    name: str,
+    span: tuple[float | None, float],
+    status: Status,
+    words: str,
+    long_server: Server,
+    tmp_path: Path,
+) -> None:
+    start, end = span
+    place = Place(source_id="a", url=long_server.at(name), start_seconds=start, end_seconds=end)
+    with pytest.raises(FetchError) as error:
+        fetch_clip(place, tmp_path, SETTINGS)
+    assert error.value.status is status
+    assert words in str(error.value)
+    assert [one for one in left(tmp_path) if not one.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
     ("name", "settings", "status", "words"),
     [
         ("gone.mp4", SETTINGS, Status.DEAD, "HTTP Error 404: Not Found"),
-        ("page.mp4", SETTINGS, Status.FAILED, "Unsupported URL"),
+        ("page.mp4", SETTINGS, Status.UNSUPPORTED, "Unsupported URL"),
         ("film.rm", SETTINGS, Status.FAILED, "its kind, .rm, is none that is read"),
         (
             "stalls.mp4",

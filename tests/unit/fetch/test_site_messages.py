@@ -77,6 +77,15 @@ RECORDED = [
     ("failed", "ERROR: [youtube] abc: Requested format is not available. Use --list-formats"),
     ("failed", "ERROR: [youtube] abc: We're processing this video. Check back later."),
     ("failed", "ERROR: ffmpeg exited with code 1"),
+    ("failed", "cookies.txt does not exist"),
+    ("unsupported", "ERROR: [youtube] abc: This video is DRM protected"),
+    ("unsupported", "ERROR: [DRM] The requested site is known to use DRM protection"),
+    ("unsupported", "ERROR: Unsupported URL: https://example.org/a"),
+    (
+        "unsupported",
+        "ERROR: [youtube] abc: The following content is not available on this app. Watch on the "
+        "latest version of YouTube.",
+    ),
 ]
 
 
@@ -87,7 +96,7 @@ def test_what_the_site_said_is_understood(status: str, message: str) -> None:
 
 @pytest.mark.parametrize(("status", "message"), RECORDED)
 def test_only_what_is_gone_or_closed_is_final(status: str, message: str) -> None:
-    is_final = status in {"dead", "private", "region"}
+    is_final = status in {"dead", "private", "region", "unsupported"}
     assert status_of(message).is_transient is not is_final
 
 
