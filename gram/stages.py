@@ -10,7 +10,7 @@ VERSIONS: dict[str, int] = {
     "fetch_source": 1,
     "place_annotation": 1,
     "make_clips": 2,
-    "fetch_clips": 1,
+    "fetch_clips": 2,
     "retry_fetch": 1,
     "probe_media": 3,
     "extract_clips": 3,
