@@ -1,7 +1,6 @@
 """`gram compare`: which of some media files fits which text."""
 
 import json
-import logging
 import math
 import sys
 from pathlib import Path
@@ -42,7 +41,6 @@ def compare(
     """
     from gram.model import GramModel
 
-    logging.getLogger("gram").setLevel(logging.ERROR)
     errors = Console(stderr=True)
     try:
         embedded = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gram.config import Config
+from gram.config import Config, parse_score
 from tests.scale.paper_tree import make_paper_tree
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +52,15 @@ def pairs_of(config: Config) -> set[tuple[str, str]]:
     return {(row.run, row.benchmark) for table in config.tables.values() for row in table.rows}
 
 
+def splits_of(config: Config, run: str, benchmark: str) -> set[str]:
+    """Give the split that is ranked, and the one that scores are fitted on, if any is."""
+    protocol = config.benchmarks[benchmark].protocol
+    scores = config.runs[run].evaluation.scores
+    is_fitted = any(parse_score(score).is_fitted for score in scores)
+    fitted_on = {protocol.fit_split} if is_fitted and protocol.fit_split is not None else set()
+    return {protocol.split} | fitted_on
+
+
 @pytest.mark.parametrize("rule", OF_CHUNKS)
 def test_every_chunk_of_every_used_data_set_has_a_job(
     rule: str, config: Config, planned: dict[str, int]
@@ -66,5 +75,10 @@ def test_every_chunk_of_every_used_data_set_has_a_job(
 def test_every_line_of_every_table_is_embedded_and_scored_once(
     config: Config, planned: dict[str, int]
 ) -> None:
-    assert planned["embed_benchmark"] == len(pairs_of(config))
+    embedded = {
+        (run, config.embedded_as(name), split)
+        for run, name in pairs_of(config)
+        for split in splits_of(config, run, name)
+    }
+    assert planned["embed_benchmark"] == len(embedded)
     assert planned["score_retrieval"] == len(pairs_of(config))
