@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gram.data.clip_index import read_index, select_clips
+from gram.data.manifest import facts_of_index
 from gram.data.order import epoch_order
 from gram.data.shard_index import INDEX, WINDOW
 from gram.data.shard_writer import ShardWriter
@@ -150,14 +151,16 @@ def _peak_mib() -> float:
 
 
 def write_index(folder: Path) -> None:
-    """Write an index of a million clips without their shards, and a manifest without any."""
+    """Write an index of a million clips without their shards, and a manifest of it alone."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     with pq.ParquetWriter(folder / "index.parquet", INDEX) as writer:
         for first in range(0, CLIPS, WINDOW):
             numbers = range(first, min(first + WINDOW, CLIPS))
             writer.write_table(_some_rows(numbers, random))
-    (folder / "manifest.json").write_text(json.dumps({"shards": []}), encoding="utf-8")
+    facts = facts_of_index(folder / "index.parquet")._asdict()
+    text = json.dumps({"shards": [], "indexes": [facts]})
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
 
 
 def _some_rows(numbers: range, random: np.random.Generator) -> pa.Table:
