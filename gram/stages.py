@@ -28,7 +28,7 @@ VERSIONS: dict[str, int] = {
     "match_pairs": 1,
     "score_retrieval": 3,
     "make_table": 2,
-    "make_report": 3,
+    "make_report": 4,
 }
 """Raised when the stage's outputs change."""
 

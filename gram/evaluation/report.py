@@ -47,9 +47,16 @@ Results = Mapping[tuple[str, str], BenchmarkScores]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One recall of a table in percent, and whether it is the best that can be compared with it."""
+    """One recall of a table in percent, and whether it is the best that can be compared with it.
+
+    Attributes:
+        text: The recall.
+        interval: Its 95 % interval, in brackets.
+        is_best: Whether it is the best.
+    """
 
     text: str
+    interval: str
     is_best: bool
 
 
@@ -208,7 +215,12 @@ def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable
         ShownLine(
             names=tuple(table.loc[i, list(NAMES)]),
             recalls=tuple(
-                Cell(text=f"{shown.loc[i, name]:.1f}", is_best=bool(is_best.loc[i, name]))
+                Cell(
+                    text=f"{shown.loc[i, name]:.1f}",
+                    interval=f"({table.loc[i, f'{name}_low']:.1f} to "
+                    f"{table.loc[i, f'{name}_high']:.1f})",
+                    is_best=bool(is_best.loc[i, name]),
+                )
                 for name in recalls
             ),
             counts=tuple(str(table.loc[i, name]) for name in ("gallery", "queries")),
