@@ -145,9 +145,10 @@ class PartialCheckpoints:
         log.info("going on after step %d, from %s", len(state.rows), path)
 
     def remove(self) -> None:
-        """Remove the folder; it is not there afterwards, whether it was before or not."""
+        """Remove the folder, on rank 0 alone: another rank would remove it below its writer."""
         self.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if own_rank() == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         """List the files, newest first."""

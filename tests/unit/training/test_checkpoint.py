@@ -289,3 +289,15 @@ def test_removing_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     with at(tmp_path) as partial:
         partial.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_rank_leaves_the_files_to_the_one_that_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = save(tmp_path, fresh())
+    monkeypatch.setattr(checkpoint, "own_rank", lambda: 1)
+    at(tmp_path).remove()
+    assert kept.exists()
+    monkeypatch.setattr(checkpoint, "own_rank", lambda: 0)
+    at(tmp_path).remove()
+    assert not kept.exists()
