@@ -12,7 +12,7 @@ from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
 from gram.data.listing import SETTLED_NS
-from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
+from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk, list_media
 from gram.fetch.plan import make_plan
 from gram.jobs import job_settings
 from gram.perception.folders import model_files
@@ -221,6 +221,40 @@ def files_of_chunks(wildcards, written_ns):
     return files
 
 
+def want_of_media(wildcards):
+    """Say why no job can read a data set's media files; nothing if they can, or are yet to come.
+
+    Where clips are fetched one by one, a folder may be empty: a table says why.
+    """
+    dataset = wildcards.dataset
+    written = written_by_workflow(dataset, wildcards.chunk)
+    if not all(Path(one).is_file() for one in written):
+        return None
+    try:
+        if not any(files_of_chunks(wildcards, 0)) and dataset not in PLAN.sites:
+            list_media(Path(folder_of_media(dataset)), memory=Path(media_memory(wildcards)))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def keeps_going():
+    """Whether what does not depend on a failed job is still to be made."""
+    is_main = workflow.is_main_process and workflow.execution_settings is not None
+    return is_main and workflow.execution_settings.keep_going
+
+
+def found_media(wildcards):
+    """No file where the media of a data set are there, else the one that a failing job is to give.
+
+    Such a job ends what depends on that data set, once and before any table is made anew; so it
+    does with --keep-going. Without that, the whole start has ended (``media_of_chunk``).
+    """
+    if not keeps_going() or want_of_media(wildcards) is None:
+        return []
+    return expand(rules.find_media.output.receipt, dataset=wildcards.dataset)
+
+
 @cache
 def digest_of_chunk(folder, files, changed_after_ns):
     """Digest of one chunk's files; a job on a cluster asks for no other chunk's."""
@@ -237,11 +271,12 @@ def media_of_chunk(wildcards):
     written = [Path(one) for one in written_by_workflow(wildcards.dataset, wildcards.chunk)]
     if not all(path.is_file() for path in written):
         return UNCHANGED
+    if (want := want_of_media(wildcards)) is not None:
+        if keeps_going():
+            return UNCHANGED
+        raise WorkflowError(f"datasets.{wildcards.dataset}.media: {want}")
     changed_after_ns = max((path.stat().st_mtime_ns for path in written), default=0)
-    try:
-        files = files_of_chunks(wildcards, changed_after_ns)[int(wildcards.chunk)]
-    except ValueError as error:
-        raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
+    files = files_of_chunks(wildcards, changed_after_ns)[int(wildcards.chunk)]
     return digest_of_chunk(media_folder(wildcards), files, changed_after_ns)
 
 

@@ -198,6 +198,7 @@ BESIDE_CLIPS = (
     "place_annotation",
     "make_clips",
     "retry_fetch",
+    "find_media",
     "import_weights",
 )
 """Stages that no clips table comes before; retry_fetch takes the tables that there are."""

@@ -14,6 +14,7 @@ Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
 
 INDEX = "results/shards/own/index.parquet"
+DOTS = "results/clips/dots.parquet"
 EXTRACTED = "results/extracted/own/0000.parquet"
 
 
@@ -122,6 +123,54 @@ def test_an_absent_media_folder_is_named(tree: Path, run_snakemake: Run) -> None
     done = run_snakemake(tree, "--dry-run")
     assert done.returncode != 0
     assert "the media folder data/own/media is not there" in flat(done.stdout)
+
+
+def test_an_absent_media_folder_ends_its_own_data_set_alone(tree: Path, run_snakemake: Run) -> None:
+    """The others go on where that is asked for; the failing job says what to do."""
+    shutil.rmtree(tree / "data/own/media")
+    done = run_snakemake(
+        tree, INDEX, DOTS, "--keep-going", overlay={"datasets": {"own": {"chunks": 3}}}
+    )
+    assert done.returncode != 0
+    assert (
+        f"find_media own: the media folder data/own/media is not there (looked for {tree}/data/own/"
+        "media); put the files there, or correct datasets.<name>.media"
+    ) in flat(done.stdout)
+    assert done.stdout.count("find_media own:") == 1
+    assert (tree / DOTS).exists()
+    assert not (tree / INDEX).exists()
+    assert not (tree / "results/probe/own/0000.parquet").exists()
+
+
+def test_an_absent_media_folder_ends_the_workflow_before_any_job(
+    tree: Path, run_snakemake: Run
+) -> None:
+    shutil.rmtree(tree / "data/own/media")
+    done = run_snakemake(tree, INDEX, DOTS)
+    assert done.returncode != 0
+    assert "datasets.own.media: the media folder data/own/media is not there" in flat(done.stdout)
+    assert not (tree / "results/generated").exists()
+
+
+@pytest.mark.parametrize("is_empty", [False, True], ids=["gone", "unmounted"])
+def test_tables_outlive_media_that_are_away(
+    is_empty: bool, own_tree: Path, run_snakemake: Run
+) -> None:
+    """A disk that is not mounted leaves an empty folder; nothing is made again when it is back."""
+    media, elsewhere = own_tree / "data/own/media", own_tree / "elsewhere"
+    media.rename(elsewhere)
+    if is_empty:
+        media.mkdir()
+    done = run_snakemake(own_tree, "--keep-going")
+    assert done.returncode != 0
+    assert "find_media own: " in flat(done.stdout)
+    assert (own_tree / "results/probe/own/0000.parquet").exists()
+    if is_empty:
+        media.rmdir()
+    elsewhere.rename(media)
+    done = run_snakemake(own_tree, "--keep-going")
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
 
 
 def test_an_empty_media_folder_ends_the_probing(tree: Path, run_snakemake: Run) -> None:
