@@ -13,7 +13,7 @@ from gram.config import TableConfig, TableRow
 from gram.evaluation.explain import explain_cell
 from gram.evaluation.references import Published
 from gram.evaluation.tables import make_table
-from gram.tracking import Silence
+from gram.tracking import Tracker
 
 THEIRS = {
     ("gram", "text_to_item", "R@1"): [
@@ -39,7 +39,7 @@ def table(write_scores_of: Callable[..., Path], tmp_path: Path) -> Path:
         scores=[wanted],
         references=THEIRS,
         csv=csv,
-        tracker=Silence(),
+        tracker=Tracker(),
     )
     return csv
 
