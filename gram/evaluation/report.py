@@ -51,12 +51,12 @@ class Cell:
 
     Attributes:
         text: The recall.
-        interval: Its 95 % interval, in brackets.
+        beside: Its 95 % interval, in brackets, or its spread over seeds.
         is_best: Whether it is the best.
     """
 
     text: str
-    interval: str
+    beside: str
     is_best: bool
 
 
@@ -217,8 +217,7 @@ def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable
             recalls=tuple(
                 Cell(
                     text=f"{shown.loc[i, name]:.1f}",
-                    interval=f"({table.loc[i, f'{name}_low']:.1f} to "
-                    f"{table.loc[i, f'{name}_high']:.1f})",
+                    beside=_beside(table, i, name),
                     is_best=bool(is_best.loc[i, name]),
                 )
                 for name in recalls
@@ -232,12 +231,21 @@ def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable
     return ShownTable(title=config.title, cutoffs=cutoffs, lines=lines, notes=notes)
 
 
+def _beside(table: pd.DataFrame, line: int, recall: str) -> str:
+    """Give what stands below a recall: its interval, or its spread where it is of several seeds."""
+    cells = (str(table.loc[line, f"{recall}_{what}"]) for what in ("low", "high", "spread"))
+    low, high, spread = cells
+    if spread:
+        return f"± {float(spread):.1f}"
+    return f"({float(low):.1f} to {float(high):.1f})"
+
+
 def _recall_figures(configs: Sequence[TableConfig], *, results: Results) -> list[ShownFigure]:
     """Draw recall by modalities for each benchmark where lines by volume have different ones."""
     rows = [row for config in configs for row in config.rows if row.score == "volume"]
     figures = []
     for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        runs = dict.fromkeys(row.run for row in rows if row.benchmark == benchmark)
+        runs = dict.fromkeys(run for row in rows if row.benchmark == benchmark for run in row.runs)
         ranked = [results[run, benchmark] for run in runs]
         if len({result.modalities for result in ranked}) < 2:
             continue

@@ -15,7 +15,7 @@ from gram.evaluation.report import make_report
 from gram.evaluation.scoring import score_retrieval
 from gram.evaluation.tables import make_table
 from gram.jobs import ClipUse, ReportSettings, ScoreSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.types import Modality
 
 MakeEmbeddings = Callable[..., BenchmarkEmbeddings]
@@ -109,14 +109,14 @@ class Inputs:
             ),
             scores=output,
             places=output.with_suffix(".parquet"),
-            tracker=Silence(),
+            tracker=Tracker(),
         )
         return output
 
     def tabulate(self, name: str, table: TableConfig, *, scores: list[Path]) -> Path:
         """Make a table and give its CSV file."""
         csv = self._path("tables", f"{name}.csv")
-        make_table(table, scores=scores, references={}, csv=csv, tracker=Silence())
+        make_table(table, scores=scores, references={}, csv=csv, tracker=Tracker())
         return csv
 
     def report(
