@@ -10,6 +10,7 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/common_fetch.smk"
+include: "rules/common_media.smk"
 include: "rules/common_evaluation.smk"
 include: "rules/sources.smk"
 include: "rules/media.smk"

@@ -12,6 +12,7 @@ VERSIONS: dict[str, int] = {
     "make_clips": 3,
     "fetch_clips": 2,
     "retry_fetch": 1,
+    "find_annotations": 1,
     "find_media": 1,
     "probe_media": 4,
     "extract_clips": 3,

@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,8 +10,6 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
-from gram.data.listing import SETTLED_NS
-from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk, list_media
 from gram.fetch.plan import make_plan
 from gram.jobs import job_settings
 from gram.perception.folders import model_files
@@ -111,19 +108,38 @@ def end_workflow(message):
     raise SystemExit(message)
 
 
+def keeps_going():
+    """Whether what does not depend on a failed job is still to be made."""
+    is_main = workflow.is_main_process and workflow.execution_settings is not None
+    return is_main and workflow.execution_settings.keep_going
+
+
 def annotation_files(wildcards):
-    """Annotation files of a data set; one that is not there ends the workflow before any job."""
+    """Annotation files of a data set; one that is not there ends the workflow before any job.
+
+    With --keep-going it ends what depends on that data set, by a job that fails in its place.
+    """
     dataset = CONFIG.datasets[wildcards.dataset]
     if dataset.kind == "generated":
         return of_chunks(rules.generate_clips.output.annotations)(wildcards)
     found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
     for split, path in found:
         if path not in PLAN.annotations and not Path(path).is_file():
+            if keeps_going():
+                return expand(rules.find_annotations.output.receipt, dataset=wildcards.dataset)
             end_workflow(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
     return [path for _, path in found]
+
+
+def annotation_paths(wildcards):
+    """Params function: all annotation files that are to be put there by hand, be they or not."""
+    annotations = CONFIG.datasets[wildcards.dataset].annotations
+    return [
+        path for paths in annotations.values() for path in paths if path not in PLAN.annotations
+    ]
 
 
 def annotation_splits(wildcards):
@@ -173,111 +189,6 @@ def clips_made(wildcards):
     for dataset in datasets_behind(wildcards):
         checkpoints.make_clips.get(dataset=dataset)
     return []
-
-
-def folder_of_media(name):
-    """Folder of the media files of a data set."""
-    dataset = CONFIG.datasets[name]
-    return f"results/generated/{name}/media" if dataset.kind == "generated" else dataset.media
-
-
-def media_folder(wildcards):
-    """Params function: the folder of a data set's media files."""
-    return folder_of_media(wildcards.dataset)
-
-
-def written_by_workflow(dataset, chunk):
-    """Files that are written after the media files of a chunk that the workflow brings there."""
-    if CONFIG.datasets[dataset].kind == "generated":
-        return expand(rules.generate_clips.output.annotations, dataset=dataset, chunk=chunk)
-    archives = PLAN.archives.get(dataset, ())
-    written = expand(rules.fetch_source.output.receipt, source=archives)
-    if dataset in PLAN.sites:
-        written += expand(rules.fetch_clips.output.table, dataset=dataset, chunk=chunk)
-    return written
-
-
-def media_memory(wildcards):
-    """File in which the names in a data set's media folder are remembered."""
-    return f"results/listings/{wildcards.dataset}.json"
-
-
-LOOKS = {}
-"""Data set -> when its media folder was looked at, in ns since 1970, and the files of its chunks."""
-
-
-def files_of_chunks(wildcards, written_ns):
-    """Media and depth files of all chunks, from one look at a folder and at what it was before.
-
-    Another look is taken where the workflow wrote files there since, or shortly before.
-    """
-    dataset = wildcards.dataset
-    looked_ns, files = LOOKS.get(dataset, (0, ()))
-    if looked_ns <= written_ns + SETTLED_NS:
-        looked_ns = time.time_ns()
-        folder, memory = Path(folder_of_media(dataset)), Path(media_memory(wildcards))
-        files = files_by_chunk(folder, chunks=CONFIG.datasets[dataset].chunks, memory=memory)
-        LOOKS[dataset] = looked_ns, files
-    return files
-
-
-def want_of_media(wildcards):
-    """Say why no job can read a data set's media files; nothing if they can, or are yet to come.
-
-    Where clips are fetched one by one, a folder may be empty: a table says why.
-    """
-    dataset = wildcards.dataset
-    written = written_by_workflow(dataset, wildcards.chunk)
-    if not all(Path(one).is_file() for one in written):
-        return None
-    try:
-        if not any(files_of_chunks(wildcards, 0)) and dataset not in PLAN.sites:
-            list_media(Path(folder_of_media(dataset)), memory=Path(media_memory(wildcards)))
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def keeps_going():
-    """Whether what does not depend on a failed job is still to be made."""
-    is_main = workflow.is_main_process and workflow.execution_settings is not None
-    return is_main and workflow.execution_settings.keep_going
-
-
-def found_media(wildcards):
-    """No file where the media of a data set are there, else the one that a failing job is to give.
-
-    Such a job ends what depends on that data set, once and before any table is made anew; so it
-    does with --keep-going. Without that, the whole start has ended (``media_of_chunk``).
-    """
-    if not keeps_going() or want_of_media(wildcards) is None:
-        return []
-    return expand(rules.find_media.output.receipt, dataset=wildcards.dataset)
-
-
-@cache
-def digest_of_chunk(folder, files, changed_after_ns):
-    """Digest of one chunk's files; a job on a cluster asks for no other chunk's."""
-    return digest_of_files(Path(folder), files, changed_after_ns=changed_after_ns)
-
-
-def media_of_chunk(wildcards):
-    """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again.
-
-    It takes nothing but wildcards: Snakemake does not compare params that are made from inputs.
-    Params are compared before any job runs, so of media that the workflow generates or fetches
-    only those count that changed afterwards.
-    """
-    written = [Path(one) for one in written_by_workflow(wildcards.dataset, wildcards.chunk)]
-    if not all(path.is_file() for path in written):
-        return UNCHANGED
-    if (want := want_of_media(wildcards)) is not None:
-        if keeps_going():
-            return UNCHANGED
-        raise WorkflowError(f"datasets.{wildcards.dataset}.media: {want}")
-    changed_after_ns = max((path.stat().st_mtime_ns for path in written), default=0)
-    files = files_of_chunks(wildcards, changed_after_ns)[int(wildcards.chunk)]
-    return digest_of_chunk(media_folder(wildcards), files, changed_after_ns)
 
 
 def chunk_count(wildcards):

@@ -10,11 +10,12 @@ from pathlib import Path
 from gram.data.media_files import chunk_of
 from gram.data.readers import FORMATS
 from gram.data.readers.clip import Clip
-from gram.data.readers.files import read_file
+from gram.data.readers.files import check_there, read_file
 from gram.data.readers.joining import REPEATED, name_apart
 from gram.data.readers.own import read_own
 from gram.data.readers.reading import Reading, formats_of, read_published
 from gram.data.tables import CLIPS, Row, update_rows, write_rows
+from gram.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,24 @@ class SplitAccount:
     forms: tuple[str, ...]
     left_out: Mapping[str, int]
     noted: Mapping[str, int]
+
+
+def confirm_annotations(files: Sequence[Path], *, receipt: Path) -> None:
+    """Write that annotation files are there, for a job that is planned when one was not.
+
+    Such a job may fail before make_clips, which reads them, is begun: that would take its table of
+    clips away, and with it what was made of it.
+
+    Args:
+        files: The annotation files.
+        receipt: Text file that says how many there are.
+
+    Raises:
+        ValueError: If one is not there.
+    """
+    for path in files:
+        check_there(path)
+    write_text(receipt, f"{len(files)} annotation files\n")
 
 
 def make_clips(

@@ -198,6 +198,7 @@ BESIDE_CLIPS = (
     "place_annotation",
     "make_clips",
     "retry_fetch",
+    "find_annotations",
     "find_media",
     "import_weights",
 )

@@ -97,6 +97,20 @@ def test_an_absent_annotation_file_is_named(tree: Path, run_snakemake: Run) -> N
     ) in flat(done.stdout)
 
 
+def test_an_absent_annotation_file_ends_its_own_data_set_alone(
+    tree: Path, run_snakemake: Run
+) -> None:
+    (tree / "data/own/annotations.json").unlink()
+    done = run_snakemake(tree, INDEX, DOTS, "--keep-going")
+    assert done.returncode != 0
+    assert (
+        "find_annotations own: the annotation file data/own/annotations.json is not there (looked "
+        f"for {tree}/data/own/annotations.json); put it there, or correct"
+    ) in flat(done.stdout)
+    assert (tree / DOTS).exists()
+    assert not (tree / "results/clips/own.parquet").exists()
+
+
 def test_an_absent_file_of_several_is_named(tree: Path, run_snakemake: Run) -> None:
     files = ["data/own/annotations.json", "data/own/list.txt"]
     own = {"format": "vatex", "annotations": {"test": files}}
@@ -152,22 +166,35 @@ def test_an_absent_media_folder_ends_the_workflow_before_any_job(
     assert not (tree / "results/generated").exists()
 
 
-@pytest.mark.parametrize("is_empty", [False, True], ids=["gone", "unmounted"])
-def test_tables_outlive_media_that_are_away(
-    is_empty: bool, own_tree: Path, run_snakemake: Run
+@pytest.mark.parametrize(
+    ("name", "failing", "left"),
+    [
+        ("media", "find_media", None),
+        ("media", "find_media", Path.mkdir),
+        ("annotations.json", "find_annotations", None),
+    ],
+    ids=["gone", "unmounted", "annotations"],
+)
+def test_tables_outlive_files_that_are_away(
+    name: str,
+    failing: str,
+    left: Callable[[Path], None] | None,
+    own_tree: Path,
+    run_snakemake: Run,
 ) -> None:
     """A disk that is not mounted leaves an empty folder; nothing is made again when it is back."""
-    media, elsewhere = own_tree / "data/own/media", own_tree / "elsewhere"
-    media.rename(elsewhere)
-    if is_empty:
-        media.mkdir()
+    place, elsewhere = own_tree / "data/own" / name, own_tree / "elsewhere"
+    place.rename(elsewhere)
+    if left is not None:
+        left(place)
     done = run_snakemake(own_tree, "--keep-going")
     assert done.returncode != 0
-    assert "find_media own: " in flat(done.stdout)
-    assert (own_tree / "results/probe/own/0000.parquet").exists()
-    if is_empty:
-        media.rmdir()
-    elsewhere.rename(media)
+    assert f"{failing} own: " in flat(done.stdout)
+    for table in ("clips/own.parquet", "probe/own/0000.parquet"):
+        assert (own_tree / "results" / table).exists(), table
+    if left is not None:
+        place.rmdir()
+    elsewhere.rename(place)
     done = run_snakemake(own_tree, "--keep-going")
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in done.stdout
