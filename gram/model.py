@@ -21,6 +21,7 @@ from gram.embedding import Embedded, embed
 from gram.encoders.audio import AudioEncoder
 from gram.encoders.base import Encoded
 from gram.encoders.beats import BeatsSizes
+from gram.encoders.pair_reader import PairReader
 from gram.encoders.text import TextEncoder
 from gram.encoders.vision import VisionEncoder
 from gram.files import atomic_path
@@ -201,9 +202,16 @@ class GramModel(nn.Module):
         )
         return logits
 
-    def match_one(self, texts: Tokens, condition_1qd: Tensor, *, mask_1q: Tensor) -> Tensor:
-        """Score several texts with one item, as ``match`` does: logits, shape (B, 2)."""
-        logits: Tensor = self.match_head(self.text.match_one(texts, condition_1qd, mask_1q=mask_1q))
+    def pair_reader(self, texts: Tokens) -> PairReader:
+        """Prepare captions, which are moved to the model's device, for ``match_one``."""
+        return self.text.pair_reader(texts.mapped(self._here))
+
+    def match_one(
+        self, reader: PairReader, rows_b: Tensor, *, condition_1qd: Tensor, mask_1q: Tensor
+    ) -> Tensor:
+        """Score some of a reader's captions with one item, as ``match`` does: logits (B, 2)."""
+        first_bd = reader.first_tokens(rows_b, condition_1qd, mask_1q=mask_1q)
+        logits: Tensor = self.match_head(first_bd)
         return logits
 
     def checkpoint_activations(self) -> None:

@@ -3,13 +3,12 @@
 Shape letters: B texts, L word pieces, Q condition tokens, D width.
 """
 
-from typing import Any, NamedTuple
-
 import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from gram.encoders.base import Encoded, scale_initial_weights
+from gram.encoders.pair_reader import PairReader
 from gram.types import Tokens
 
 BLOCKED = -1e4
@@ -95,30 +94,9 @@ class TextEncoder(nn.Module):
             condition_mask_bq=condition_mask_bq,
         )[:, 0]
 
-    def match_one(self, texts: Tokens, condition_1qd: Tensor, *, mask_1q: Tensor) -> Tensor:
-        """Read several texts together with the condition tokens of one item.
-
-        It gives what ``match`` gives for the item repeated, but the item's keys and values, most of
-        the work where it has many tokens, are computed once for all texts.
-
-        Args:
-            texts: B texts.
-            condition_1qd: Condition tokens of the item, shape (1, Q, D).
-            mask_1q: True where a condition token counts, bool, shape (1, Q).
-
-        Returns:
-            The first token's features, shape (B, D).
-        """
-        dtype = self.bert.embeddings.word_embeddings.weight.dtype
-        shared = _SharedCondition(self.bert, condition_1qd, texts=len(texts.ids_bl))
-        hidden_bld: Tensor = self.bert(
-            input_ids=texts.ids_bl,
-            attention_mask=_additive(texts.mask_bl, dtype),
-            encoder_hidden_states=condition_1qd,
-            encoder_attention_mask=_additive(mask_1q, dtype),
-            past_key_values=shared,
-        ).last_hidden_state
-        return hidden_bld[:, 0]
+    def pair_reader(self, texts: Tokens) -> PairReader:
+        """Prepare texts to be read with many items: it gives what ``match`` gives, much sooner."""
+        return PairReader(self.bert, texts)
 
     def read(
         self,
@@ -158,46 +136,6 @@ class TextEncoder(nn.Module):
             encoder_attention_mask=cross_mask,
         ).last_hidden_state
         return hidden_bld
-
-
-class _KeysAndValues(NamedTuple):
-    """Of one layer's cross attention, of one item, shape (B, heads, Q, D / heads), not copied."""
-
-    keys: Tensor
-    values: Tensor
-
-
-class _SharedCondition:
-    """Keys and values of one item in the form of a cache, where transformers looks for them.
-
-    Nothing is remembered of the texts: each is read whole.
-    """
-
-    def __init__(self, bert: BertModel, condition_1qd: Tensor, *, texts: int) -> None:
-        """Compute them once, for all layers."""
-        self.layers: list[_KeysAndValues] = []
-        heads = bert.config.num_attention_heads
-        layers: Any = bert.encoder.layer  # torch types them as modules of any kind
-        for layer in layers:
-            attention = layer.crossattention.self
-            parts = (
-                project(condition_1qd)
-                .view(1, -1, heads, condition_1qd.shape[2] // heads)
-                .transpose(1, 2)
-                .expand(texts, -1, -1, -1)
-                for project in (attention.key, attention.value)
-            )
-            self.layers.append(_KeysAndValues(*parts))
-        self.is_updated = dict.fromkeys(range(len(self.layers)), True)
-        self.cross_attention_cache = self
-
-    def get_seq_length(self, _: int = 0) -> int:
-        """Say that no token of a text was read before."""
-        return 0
-
-    def update(self, keys: Tensor, values: Tensor, _: int) -> tuple[Tensor, Tensor]:
-        """Give keys and values of a text as they are."""
-        return keys, values
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

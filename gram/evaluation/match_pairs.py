@@ -5,6 +5,7 @@ Shape letters of this file: P pairs, Q condition tokens of an item, D width.
 
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from gram.config import ScoreSpec, parse_score
 from gram.data.vocabulary import WordPieces
+from gram.encoders.pair_reader import PairReader
 from gram.evaluation.embeddings import CONDITION, load_embeddings
 from gram.evaluation.fitted import directions
 from gram.evaluation.fitting import Fitting
@@ -31,6 +33,9 @@ from gram.jobs import MatchSettings
 from gram.model import GramModel
 from gram.progress import track
 from gram.types import Modality, Tokens
+
+TEXTS_PREPARED = 4096
+"""Texts that stand prepared at once: 300 MiB for captions of 12 pieces and the paper's model."""
 
 log = logging.getLogger(__name__)
 
@@ -128,15 +133,17 @@ def _read(
 ) -> list[Matches]:
     """Read all pairs, each once, and those of one item together; give each score its own."""
     pairs = [_pairs(*one) for one in best]
-    unique_p2, number_p = torch.unique(torch.cat(pairs), dim=0, return_inverse=True)
-    _, counts = torch.unique_consecutive(unique_p2[:, 0], return_counts=True)
-    ends = counts.cumsum(0).tolist()
-    of_items = [unique_p2[end - count : end] for end, count in zip(ends, counts, strict=True)]
-    parts = [part.flip(1) for one in of_items for part in _some_at_once(one, pairs_at_once)]
-    label = f"reading {len(unique_p2)} pairs"
+    unique_p3, number_p = torch.unique(torch.cat(pairs), dim=0, return_inverse=True)
+    _, counts = torch.unique_consecutive(unique_p3[:, :2], dim=0, return_counts=True)
+    parts = [
+        part[:, 1:].flip(1)
+        for one in unique_p3.split(counts.tolist())
+        for part in one.split(pairs_at_once)
+    ]
+    label = f"reading {len(unique_p3)} pairs"
     tracked = track(parts, total=len(parts), label=label, unit="batches")
     read_p = torch.cat([read_pairs(part, match, pairs_at_once=pairs_at_once) for part in tracked])
-    log.info("%d pairs read", len(unique_p2))
+    log.info("%d pairs read", len(unique_p3))
     found, start = [], 0
     for (items_nk, texts_mk, _), own in zip(best, pairs, strict=True):
         probability_p = read_p.float()[number_p[start : start + len(own)]]
@@ -152,20 +159,17 @@ def _read(
     return found
 
 
-def _some_at_once(pairs_p2: Tensor, size: int) -> list[Tensor]:
-    return [pairs_p2[start : start + size] for start in range(0, len(pairs_p2), size)]
-
-
 def _pairs(items_nk: Tensor, texts_mk: Tensor, asked_m: Tensor) -> Tensor:
-    """List the pairs of both directions, int64, shape (P, 2): the item in front, so that they sort.
+    """List the pairs of both directions, int64, shape (P, 3), in columns by which they sort.
 
-    First those of all texts with their best items, then those of all items with their best texts.
+    Which texts stand prepared at once, then the item, then the text. First those of all texts with
+    their best items, then those of all items with their best texts.
     """
     texts_n1 = torch.arange(len(items_nk)).unsqueeze(1).expand(items_nk.shape)
     items_m1 = asked_m.unsqueeze(1).expand(texts_mk.shape)
     items_p = torch.cat([items_nk.flatten(), items_m1.flatten()])
     texts_p = torch.cat([texts_n1.flatten(), texts_mk.flatten()])
-    return torch.stack([items_p, texts_p], dim=1)
+    return torch.stack([texts_p // TEXTS_PREPARED, items_p, texts_p], dim=1)
 
 
 def _caption_tokens(model: GramModel, chosen: Chosen, *, max_tokens: int) -> Tokens:
@@ -175,15 +179,22 @@ def _caption_tokens(model: GramModel, chosen: Chosen, *, max_tokens: int) -> Tok
 def _reader(
     model: GramModel, tokens: Tokens, condition: Condition, *, device: torch.device
 ) -> Match:
-    """Give a function that reads pairs of one item by their rows."""
+    """Give a function that reads pairs of one item, with texts that stand prepared at once."""
+
+    @lru_cache(maxsize=1)
+    def reader_from(first: int) -> PairReader:
+        return model.pair_reader(tokens.rows(slice(first, first + TEXTS_PREPARED)))
 
     @torch.inference_mode()
     def match(texts_p: Tensor, items_p: Tensor) -> Tensor:
         condition_1qd, mask_1q = condition.of(int(items_p[0]))
-        texts = Tokens(
-            ids_bl=tokens.ids_bl[texts_p].to(device), mask_bl=tokens.mask_bl[texts_p].to(device)
+        first = int(texts_p[0]) // TEXTS_PREPARED * TEXTS_PREPARED
+        logits_p2 = model.match_one(
+            reader_from(first),
+            (texts_p - first).to(device),
+            condition_1qd=condition_1qd.to(device),
+            mask_1q=mask_1q.to(device),
         )
-        logits_p2 = model.match_one(texts, condition_1qd.to(device), mask_1q=mask_1q.to(device))
         return match_probability(logits_p2).cpu()
 
     return match

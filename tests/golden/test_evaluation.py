@@ -6,22 +6,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gram.config import ScoreName
-from gram.encoders.text import TextEncoder
 from gram.evaluation.fitted import plain_score
 from gram.evaluation.ranked import paired_set
 from gram.evaluation.ranks import Places, rank_in_chunks
-from gram.evaluation.rerank import Match, Reranked, match_probability, rank_reranked, rerank
+from gram.evaluation.rerank import Reranked, rank_reranked, rerank
 from gram.evaluation.retrieval import RetrievalPlaces, rank_retrieval, summarize_places
 from gram.evaluation.scores import NearIs, pairwise_score
-from gram.types import Modality, Tokens
+from gram.types import Modality
+from tests.golden.pairs import Matcher, Tensors, matcher_of
 from tests.golden.recording import facts_of
 
-Tensors = dict[str, Tensor]
 Run = dict[str, Any]
-Matcher = Callable[[str], Match]
 
 FACTS = facts_of("06_evaluation")
 METRICS: dict[str, Run] = {metric["tag"]: metric for metric in FACTS["metrics"]}
@@ -240,57 +238,11 @@ def cosine_to(letter: str) -> ScoreName:
 # --- a whole evaluation, re-ranking -------------------------------------------------------------
 
 
-def text_encoder(state: Tensors) -> TextEncoder:
-    """Build the text encoder with recorded weights of whatever size."""
-    start = "multimodal_encoder.bert."
-    given = {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
-    pieces, width = given["embeddings.word_embeddings.weight"].shape
-    encoder = TextEncoder(
-        pieces=pieces,
-        max_tokens=len(given["embeddings.position_embeddings.weight"]),
-        width=width,
-        depth=sum(name.endswith("attention.self.query.weight") for name in given) // 2,
-        heads=facts_of("03_bert")["config"]["num_attention_heads"],
-        mlp_width=len(given["encoder.layer.0.intermediate.dense.weight"]),
-        dropout=0.0,
-    )
-    for name, own in encoder.bert.named_parameters():
-        own.data[: len(given[name])] = given[name]  # our table of positions may be longer
-    return encoder.eval()
-
-
-def match_head(state: Tensors) -> nn.Sequential:
-    """Build the matching head with recorded weights."""
-    given = {name: state[f"itm_head.{name}.weight"] for name in ("linear1", "layernorm", "linear2")}
-    width = len(given["layernorm"])
-    layers = [nn.Linear(width, width), nn.LayerNorm(width, eps=1e-12), nn.Linear(width, 2)]
-    for layer, (name, weight) in zip(layers, given.items(), strict=True):
-        layer.load_state_dict({"weight": weight, "bias": state[f"itm_head.{name}.bias"]})
-    return nn.Sequential(layers[0], nn.GELU(), *layers[1:])
-
-
-@pytest.fixture(scope="module")
-def matcher(golden: Callable[[str], Any]) -> Matcher:
+@pytest.fixture(scope="module", params=[False, True], ids=["pair by pair", "shared parts once"])
+def matcher(golden: Callable[[str], Any], request: pytest.FixtureRequest) -> Matcher:
     """Give a function that gives the reader of pairs, for the condition of some modalities."""
-    state = golden("04_gram_state").tensors
-    given = golden("06_evaluation").tensors
-    encoder, head = text_encoder(state), match_head(state)
-    ids_nl, mask_nl = given["eval.in.input_ids"], given["eval.in.attention_mask"].bool()
-
-    def reader(letters: str) -> Match:
-        condition_mqd = given[f"eval.in.condition_feats_{letters}"]
-
-        @torch.no_grad()
-        def match(texts_p: Tensor, items_p: Tensor) -> Tensor:
-            texts = Tokens(ids_bl=ids_nl[texts_p], mask_bl=mask_nl[texts_p])
-            condition_pqd = condition_mqd[items_p]
-            everything_pq = torch.ones(condition_pqd.shape[:2], dtype=torch.bool)
-            read_pd = encoder.match(texts, condition_pqd, condition_mask_bq=everything_pq)
-            return match_probability(head(read_pd))
-
-        return match
-
-    return reader
+    state, given = golden("04_gram_state").tensors, golden("06_evaluation").tensors
+    return matcher_of(state, given, shares=request.param)
 
 
 def reranked_error(reranked: Tensor, published_nm: Tensor) -> float:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gram.config import Config, merged
-from gram.jobs import clip_uses, job_settings, trained_splits
+from gram.jobs import clip_uses, embedded_split, job_settings, trained_splits
 
 FOLDER = Path(__file__).parents[2] / "config"
 
@@ -199,3 +199,33 @@ def test_a_line_of_the_report_uses_what_it_and_those_before_it_learned_from() ->
 
 def test_a_run_in_no_table_uses_nothing() -> None:
     assert "gram_tv" not in {use.run for use in clip_uses(read())}
+
+
+def fitted_on_train(**protocol: object) -> dict[str, Any]:
+    return {"benchmarks": {"toys": {"protocol": {"fit_split": "train", **protocol}}}}
+
+
+def test_of_a_split_that_is_only_fitted_on_so_many_clips_are_embedded() -> None:
+    config = read(fitted_on_train(fit_clips=9))
+    assert embedded_split(config, "toys", "train").clips == 9
+    assert embedded_split(config, "toys", "test").clips is None
+
+
+def test_benchmarks_that_share_embeddings_share_the_most_clips_to_fit_on() -> None:
+    other = {"dataset": "toys", "protocol": {"fit_split": "train", "fit_clips": 11}}
+    finetune = read().benchmarks["toys"].finetune
+    other["finetune"] = None if finetune is None else finetune.model_dump(mode="json")
+    config = read(fitted_on_train(fit_clips=9), {"benchmarks": {"toys_all": other}})
+    assert config.embedded_as("toys_all") == config.embedded_as("toys")
+    assert embedded_split(config, "toys", "train").clips == 11
+
+
+def test_a_split_that_another_benchmark_ranks_is_embedded_whole() -> None:
+    finetune = read().benchmarks["toys"].finetune
+    other = {
+        "dataset": "toys",
+        "protocol": {"split": "train"},
+        "finetune": None if finetune is None else finetune.model_dump(mode="json"),
+    }
+    config = read(fitted_on_train(fit_clips=9), {"benchmarks": {"toys_train": other}})
+    assert embedded_split(config, "toys", "train").clips is None

@@ -163,14 +163,3 @@ def test_without_a_mask_every_condition_token_counts(encoder: TextEncoder) -> No
 
 def test_attention_is_the_fused_one(encoder: TextEncoder) -> None:
     assert encoder.bert.config._attn_implementation == "sdpa"
-
-
-def test_texts_that_share_an_item_are_read_as_each_alone(encoder: TextEncoder) -> None:
-    texts = tokens([2, 7, 8, 3], [2, 9, 3], [2, 10, 11, 12, 3])
-    condition_1qd, mask_1q = conditions(1)
-    mask_1q[0, 3:] = False
-    shared = encoder.match_one(texts, condition_1qd, mask_1q=mask_1q)
-    alone = encoder.match(
-        texts, condition_1qd.expand(3, -1, -1), condition_mask_bq=mask_1q.expand(3, -1)
-    )
-    torch.testing.assert_close(shared, alone, rtol=0, atol=1e-6)

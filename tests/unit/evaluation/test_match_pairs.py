@@ -19,6 +19,7 @@ from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import read_index, select_clips
 from gram.data.loader import evaluation_batches
 from gram.data.vocabulary import WordPieces, read_vocabulary
+from gram.encoders.pair_reader import PairReader
 from gram.evaluation.embed import embed_benchmark
 from gram.evaluation.embeddings import CONDITION, load_embeddings
 from gram.evaluation.match_pairs import match_pairs
@@ -30,7 +31,7 @@ from gram.evaluation.scores import near_is, pairwise_score
 from gram.evaluation.scoring import score_set
 from gram.jobs import EmbedSettings, MatchSettings, RerankConfig, SplitConfig
 from gram.model import GramModel
-from gram.types import Modality, Tokens
+from gram.types import Modality
 
 TVA = (Modality.VIDEO, Modality.AUDIO)
 SPLIT = "train"
@@ -203,15 +204,26 @@ def test_pairs_at_once_change_nothing(bench: Bench) -> None:
 def test_a_pair_that_two_scores_find_is_read_once(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted, match = [0], GramModel.match_one
+    counted, first_tokens = [0], PairReader.first_tokens
 
-    def counting(self: GramModel, texts: Tokens, *given: Tensor, **named: Tensor) -> Tensor:
-        counted[0] += len(texts.ids_bl)
-        return match(self, texts, *given, **named)
+    def counting(self: PairReader, rows_b: Tensor, *given: Tensor, **named: Tensor) -> Tensor:
+        counted[0] += len(rows_b)
+        return first_tokens(self, rows_b, *given, **named)
 
-    monkeypatch.setattr(GramModel, "match_one", counting)
+    monkeypatch.setattr(PairReader, "first_tokens", counting)
     bench.read("volume+rerank", "cosine_mean+rerank", keep=CLIPS)
     assert counted[0] == CLIPS * CLIPS
+
+
+def test_texts_that_are_prepared_in_parts_are_read_alike(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_matches(bench.read("volume+rerank"))["volume+rerank"]
+    monkeypatch.setattr("gram.evaluation.match_pairs.TEXTS_PREPARED", 5)
+    parts = read_matches(bench.read("volume+rerank"))["volume+rerank"]
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.equal(one.candidate_qk, other.candidate_qk)
+        torch.testing.assert_close(one.probability_qk, other.probability_qk, rtol=0, atol=1e-6)
 
 
 def test_scores_find_their_own_pairs_again(bench: Bench) -> None:
