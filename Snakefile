@@ -36,6 +36,7 @@ rule report:
 
 
 onstart:
+    write_rules(workflow.dag, if_made_by="make_report")
     refuse_second_start_of(workflow.dag.needrun_jobs())
 
 

@@ -39,6 +39,7 @@ from gram.config import (
     canonical_json,
     parse_score,
 )
+from gram.config.reported import resolved, shown_scores
 from gram.config.sources import FileSource, SiteSource
 from gram.types import Modality
 
@@ -193,10 +194,19 @@ class ClipUse(Section):
     needs_sound: bool = False
 
 
+class PageSettings(Section):
+    """Of show_retrieval. ``shown_scores`` are those by which lines of the report rank."""
+
+    report: ReportConfig
+    protocol: ProtocolConfig
+    shown_scores: tuple[ScoreName, ...]
+
+
 class ReportSettings(Section):
     """Of make_report. The line shown in detail is ``showcase``, whatever ``report`` says of it.
 
-    ``uses`` are those of all lines that are shown.
+    ``uses`` are those of all lines that are shown; ``resolved`` are the settings that these go back
+    to, as they stand once files are merged and defaults filled in.
     """
 
     report: ReportConfig
@@ -204,6 +214,7 @@ class ReportSettings(Section):
     showcase: TableRow
     showcase_protocol: ProtocolConfig
     uses: tuple[ClipUse, ...]
+    resolved: dict[str, Any]
 
 
 GLOBAL = ("extraction", "shards", "vocabulary")
@@ -245,7 +256,7 @@ def flat_settings(text: str) -> dict[str, str]:
 
 def _section(
     config: Config, name: str, wildcards: Mapping[str, str]
-) -> Section | int | str | Sequence[str | Section] | Mapping[str, Section] | None:
+) -> Section | int | str | Sequence[str | Section] | Mapping[str, Any] | None:
     match name:
         case "dataset":
             return config.datasets[wildcards["dataset"]]
@@ -272,6 +283,10 @@ def _section(
             return config.lineage(wildcards["run"])
         case "uses":
             return clip_uses(config)
+        case "shown_scores":
+            return shown_scores(config, wildcards["run"], wildcards["benchmark"])
+        case "resolved":
+            return resolved(config)
         case "table":
             return config.tables[wildcards["table"]]
         case "tables":

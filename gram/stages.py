@@ -28,7 +28,8 @@ VERSIONS: dict[str, int] = {
     "match_pairs": 1,
     "score_retrieval": 3,
     "make_table": 2,
-    "make_report": 4,
+    "show_retrieval": 1,
+    "make_report": 5,
 }
 """Raised when the stage's outputs change."""
 

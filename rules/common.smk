@@ -18,7 +18,12 @@ from gram.jobs import job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
-from gram.workflow import INVOCATION_VARIABLE, finish_workflow, refuse_second_start
+from gram.workflow import (
+    INVOCATION_VARIABLE,
+    finish_workflow,
+    refuse_second_start,
+    write_rules,
+)
 
 try:
     CONFIG = Config.model_validate(config)

@@ -1,14 +1,13 @@
-"""The report: one HTML page that opens offline, with tables, figures, queries and origins."""
+"""The report: one folder that opens offline, with tables, figures, retrieval pages and origins."""
 
 import logging
-import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+import yaml
 from markupsafe import Markup
 
 import gram
@@ -25,65 +24,52 @@ from gram.evaluation.figures import (
 from gram.evaluation.origins import DatasetFacts, describe_dataset
 from gram.evaluation.protocol import choose
 from gram.evaluation.results import BenchmarkScores
-from gram.evaluation.showcase import pair_volumes, show_queries
-from gram.evaluation.table_notes import (
-    chance_percent,
-    index_results,
-    table_notes,
-    table_warnings,
-)
-from gram.evaluation.tables import DIRECTIONS, NAMES
-from gram.files import write_text
+from gram.evaluation.showcase import pair_volumes
+from gram.evaluation.table_notes import chance_percent, index_results, table_warnings
+from gram.files import atomic_path, write_text
 from gram.jobs import ReportSettings
+from gram.report.files import group_files
+from gram.report.html import asset, environment, inline, policy
+from gram.report.made_by import Training, read_trainings, versions_text
+from gram.report.tables import MARKS, show_table
+from gram.rule_graph import draw_graph, read_graph
+from gram.versions import commit
 
 log = logging.getLogger(__name__)
-
-RECALL = re.compile(rf"({'|'.join(DIRECTIONS)})_R@\d+")
-"""A column of a table that holds recalls."""
 
 Results = Mapping[tuple[str, str], BenchmarkScores]
 """Scores of each (run, benchmark)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One recall of a table in percent, and whether it is the best that can be compared with it.
+class ReportInputs:
+    """What the report is made of.
 
     Attributes:
-        text: The recall.
-        interval: Its 95 % interval, in brackets.
-        is_best: Whether it is the best.
+        tables: CSV files that ``make_table`` wrote, named as the tables, in order; beside each the
+            same table as Markdown and LaTeX.
+        histories: Training histories: ``pretrained/<run>/history.csv`` or
+            ``finetuned/<run>/<benchmark>/history.csv``.
+        descriptions: ``last.json`` beside each checkpoint that the lines go back to.
+        scores: The scores files of all lines of the tables, and of the line shown in detail, which
+            need not stand in a table.
+        embeddings: Folder with the embeddings of the line that is shown in detail.
+        indexes: Shards indexes ``<data set>/index.parquet``, with their manifests beside them, of
+            all data sets that the lines use.
+        pages: Retrieval pages ``<run>/<benchmark>.html``, below the folder of the report.
+        figures: Files of figures: those of one name are one figure in several forms.
+        rules: The rules of the workflow, as it wrote them when it started.
     """
 
-    text: str
-    interval: str
-    is_best: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownLine:
-    """One line of a table: texts, recalls, and the numbers of clips and queries."""
-
-    names: tuple[str, ...]
-    recalls: tuple[Cell, ...]
-    counts: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownTable:
-    """One table of the page.
-
-    Attributes:
-        title: Its heading.
-        cutoffs: The recalls, ``R@1`` and so on, that stand in each direction.
-        lines: Its lines.
-        notes: What stands below.
-    """
-
-    title: str
-    cutoffs: tuple[str, ...]
-    lines: tuple[ShownLine, ...]
-    notes: tuple[str, ...]
+    tables: Sequence[Path]
+    histories: Sequence[Path]
+    descriptions: Sequence[Path]
+    scores: Sequence[Path]
+    embeddings: Path
+    indexes: Sequence[Path]
+    pages: Sequence[Path]
+    figures: Sequence[Path]
+    rules: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,63 +90,141 @@ class ShownDataset:
     figure: ShownFigure
 
 
-def make_report(
-    settings: ReportSettings,
-    *,
-    tables: Sequence[Path],
-    histories: Sequence[Path],
-    scores: Sequence[Path],
-    embeddings: Path,
-    indexes: Sequence[Path],
-    output: Path,
-) -> None:
-    """Write the report as one HTML page without any link to the outside, and ``account.csv``.
+@dataclass(frozen=True, kw_only=True)
+class ShownPage:
+    """A retrieval page: where it lies in the folder, what it is of, how large it is."""
+
+    address: str
+    result: BenchmarkScores
+    scores: tuple[str, ...]
+    kib: float
+
+
+def make_report(settings: ReportSettings, inputs: ReportInputs, *, output: Path) -> None:
+    """Write the report: one page to open, and beside it all that it leads to.
+
+    Beside the page lie ``tables/`` (CSV, Markdown, LaTeX), ``figures/``, ``account.csv``,
+    ``config.yaml`` (the settings behind the lines, which a start can read), ``versions.txt``
+    (commit and packages) and ``rules.svg``. The retrieval pages are there already. All addresses
+    are relative, so that the folder can be moved or sent.
 
     Args:
-        settings: How much is shown, the tables by name, and the line that is shown in detail.
-        tables: CSV files that ``make_table`` wrote, named as the tables, in order.
-        histories: Training histories: ``pretrained/<run>/history.csv`` or
-            ``finetuned/<run>/<benchmark>/history.csv``.
-        scores: The scores files of all lines of the tables, and of the line shown in detail, which
-            need not stand in a table.
-        embeddings: Folder with the embeddings of the line that is shown in detail.
-        indexes: Shards indexes ``<data set>/index.parquet``, with their manifests beside them, of
-            all data sets that the lines use.
-        output: The page. The account of clips stands beside it, one line a step of each split.
+        settings: The tables by name, the line that is shown in detail, the resolved settings.
+        inputs: What it is made of.
+        output: The page, ``index.html``, in the folder of the report.
 
     Raises:
         ValueError: If an input lacks what the page needs.
     """
-    results = index_results(scores)
-    configs = [settings.tables[path.stem] for path in tables]
+    folder = output.parent
+    results = index_results(inputs.scores)
+    configs = [settings.tables[path.stem] for path in inputs.tables]
+    index = {path.parent.name: path for path in inputs.indexes}
+    datasets = [_shown_dataset(name, path, settings) for name, path in index.items()]
+    rules = draw_graph(read_graph(inputs.rules))
+    trainings = read_trainings(inputs.descriptions)
+    html = _render(
+        settings,
+        inputs,
+        results=results,
+        datasets=datasets,
+        rules=rules,
+        trainings=trainings,
+        folder=folder,
+    )
+    for path in inputs.tables:
+        for one in (path, path.with_suffix(".md"), path.with_suffix(".tex")):
+            _copy(one, folder / "tables" / one.name)
+    for path in inputs.figures:
+        _copy(path, folder / "figures" / path.name)
+    account = account_as_csv(split for shown in datasets for split in shown.splits)
+    write_text(folder / "account.csv", account)
+    write_text(folder / "config.yaml", _config_text(settings))
+    write_text(folder / "versions.txt", versions_text())
+    write_text(folder / "rules.svg", rules)
+    write_text(output, html)
+    log.info("%s: %d tables, %d pages", output, len(configs), len(inputs.pages))
+
+
+def _render(
+    settings: ReportSettings,
+    inputs: ReportInputs,
+    *,
+    results: Results,
+    datasets: Sequence[ShownDataset],
+    rules: str,
+    trainings: Sequence[Training],
+    folder: Path,
+) -> str:
+    """Write the page."""
     row = settings.showcase
-    embedded = choose(load_embeddings(embeddings), settings.showcase_protocol).embeddings
+    configs = [settings.tables[path.stem] for path in inputs.tables]
+    embedded = choose(load_embeddings(inputs.embeddings), settings.showcase_protocol).embeddings
     detail = TableConfig(title="In detail", rows=(row,))
     warnings = [
         text for config in (*configs, detail) for text in table_warnings(config, results=results)
     ]
-    index = {path.parent.name: path for path in indexes}
-    queries = show_queries(
-        embedded, score=row.score, settings=settings.report, index=index[embedded.dataset]
+    style = "\n".join([asset("base.css"), asset("report.css")])
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            version=gram.__version__,
+            commit=commit(),
+            style=inline(style),
+            policy=policy(style=style),
+            warnings=list(dict.fromkeys(warnings)),
+            showcase=row,
+            headline=_headline(row, results=results),
+            tables=[
+                show_table(config, path, results)
+                for config, path in zip(configs, inputs.tables, strict=True)
+            ],
+            marks=MARKS,
+            figures=_figures(
+                configs, results=results, embedded=embedded, histories=inputs.histories
+            ),
+            figure_files=group_files(inputs.figures),
+            pages=[_shown_page(path, settings, results, folder=folder) for path in inputs.pages],
+            report=settings.report,
+            results=list(results.values()),
+            trainings=trainings,
+            datasets=datasets,
+            rules=Markup(rules),  # noqa: S704 - ours, with every name in it escaped
+        )
     )
-    datasets = [_shown_dataset(name, path, settings) for name, path in index.items()]
-    html = _page().render(
-        version=gram.__version__,
-        warnings=list(dict.fromkeys(warnings)),
-        showcase=row,
-        headline=_headline(row, results=results),
-        tables=list(map(_shown_table, configs, tables, repeat(results))),
-        figures=_figures(configs, results=results, embedded=embedded, histories=histories),
-        queries=queries,
-        total_queries=len(embedded.queries),
-        gallery=len(embedded.clip_ids),
-        results=list(results.values()),
-        datasets=datasets,
+
+
+def _shown_page(
+    path: Path, settings: ReportSettings, results: Results, *, folder: Path
+) -> ShownPage:
+    run, benchmark = path.parent.name, path.stem
+    rows = [row for table in settings.tables.values() for row in table.rows]
+    scores = [
+        row.score
+        for row in (*rows, settings.showcase)
+        if (row.run, row.benchmark) == (run, benchmark)
+    ]
+    return ShownPage(
+        address=path.relative_to(folder).as_posix(),
+        result=results[run, benchmark],
+        scores=tuple(dict.fromkeys(scores)),
+        kib=path.stat().st_size / 2**10,
     )
-    write_text(output, html)
-    account = account_as_csv(split for shown in datasets for split in shown.splits)
-    write_text(output.with_name("account.csv"), account)
-    log.info("%s: %d tables, %d queries shown", output, len(tables), len(queries))
+
+
+def _config_text(settings: ReportSettings) -> str:
+    head = (
+        "# The settings that the lines of this report go back to, files merged and defaults filled "
+        "in.\n# A start reads them: snakemake --configfile THIS_FILE\n"
+    )
+    return head + yaml.safe_dump(settings.resolved, sort_keys=False, allow_unicode=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _figures(
@@ -177,17 +241,6 @@ def _figures(
     ]
 
 
-def _page() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
-
-
 def _headline(row: TableRow, *, results: Results) -> list[tuple[str, str, str]]:
     """Give the numbers that a reader asks for first: value, what it is, what to compare it with."""
     result = results[row.run, row.benchmark]
@@ -201,35 +254,6 @@ def _headline(row: TableRow, *, results: Results) -> list[tuple[str, str, str]]:
         (f"{score.text_to_item['median_rank']:g}", "median rank", f"of {result.gallery} clips"),
         (str(result.gallery), "clips ranked", f"for {result.queries} queries"),
     ]
-
-
-def _shown_table(config: TableConfig, csv: Path, results: Results) -> ShownTable:
-    """Read the table as it was made; mark the best recalls among lines of one gallery."""
-    table = pd.read_csv(csv, dtype=dict.fromkeys(NAMES, str), keep_default_na=False)
-    recalls = [name for name in table.columns if RECALL.fullmatch(name)]
-    shown = table[recalls].round(1)
-    galleries = table.groupby(["benchmark", "gallery"])
-    is_best = shown.eq(shown.groupby([table["benchmark"], table["gallery"]]).transform("max"))
-    is_best &= galleries["label"].transform("size").gt(1).to_numpy()[:, None]
-    lines = tuple(
-        ShownLine(
-            names=tuple(table.loc[i, list(NAMES)]),
-            recalls=tuple(
-                Cell(
-                    text=f"{shown.loc[i, name]:.1f}",
-                    interval=f"({table.loc[i, f'{name}_low']:.1f} to "
-                    f"{table.loc[i, f'{name}_high']:.1f})",
-                    is_best=bool(is_best.loc[i, name]),
-                )
-                for name in recalls
-            ),
-            counts=tuple(str(table.loc[i, name]) for name in ("gallery", "queries")),
-        )
-        for i in table.index
-    )
-    cutoffs = tuple(name.rpartition("_")[2] for name in recalls[: len(recalls) // len(DIRECTIONS)])
-    notes = tuple(table_notes(config, results=results))
-    return ShownTable(title=config.title, cutoffs=cutoffs, lines=lines, notes=notes)
 
 
 def _recall_figures(configs: Sequence[TableConfig], *, results: Results) -> list[ShownFigure]:
