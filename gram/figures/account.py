@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from gram.data.status import Status
 from gram.evaluation.account import account_dataset
-from gram.figures.style import HATCHES, Words, color, new_figure, write_figure
+from gram.figures.style import BARS, HATCHES, Words, new_figure, write_figure
 from gram.files import write_text
 from gram.jobs import ClipUse
 
@@ -31,7 +31,9 @@ def draw_account(
     Raises:
         ValueError: If there is no index, or no clip is listed in it.
     """
-    accounts = [one for one in account_dataset(dataset, index=index, uses=uses) if one.steps[0].clips]
+    accounts = [
+        one for one in account_dataset(dataset, index=index, uses=uses) if one.steps[0].clips
+    ]
     if not accounts:
         raise ValueError(f"{index} lists no clip; look at the annotations of {dataset}")
     numbers = pd.DataFrame(
@@ -58,11 +60,11 @@ def draw_account(
                 range(len(rows)),
                 rows["percent"],
                 height=0.72,
-                color=[color(int(is_use)) for is_use in rows["is_use"]],
+                color=[BARS[int(is_use)] for is_use in rows["is_use"]],
                 hatch=[HATCHES[int(is_use)] for is_use in rows["is_use"]],
             )
             texts = [
-                f"{clips:,}" + (f"  (−{gone:,})" if gone else "")
+                f"{clips:,}" + (f"  (lost {gone:,})" if gone else "")
                 for clips, gone in zip(rows["clips"], rows["lost"], strict=True)
             ]
             axis.bar_label(drawn, labels=texts, padding=4, fontsize=9)
@@ -79,7 +81,7 @@ def draw_account(
         stages = gone.groupby("stage").size()
         where = ", ".join(f"{stage} {count:,}" for stage, count in stages.items())
         caption = (
-            f"Clips of {dataset} that are left, and how many are lost at a step (−). Each modality "
+            f"Clips of {dataset} that are left at each step, and how many are lost. Each modality "
             "is counted of the readable clips; uses (hatched) of all that are listed. Not usable: "
             f"{f'{len(gone):,} ({where})' if len(gone) else 'none'}."
         )
@@ -94,4 +96,5 @@ def _lost(index: Path) -> pd.DataFrame:
     known = set(pq.read_schema(index).names)
     columns = [name for name in LOST if name in known]
     frame = pq.read_table(index, columns=columns).to_pandas()
-    return frame[frame["status"] != Status.OK]
+    lost: pd.DataFrame = frame[frame["status"] != Status.OK]
+    return lost

@@ -64,7 +64,7 @@ def draw_checkpoints(
                 color=color(number),
                 label=told[-1],
             )
-        axis.set_xlabel("1 − mean volume of matched pairs")
+        axis.set_xlabel("1 minus mean volume of matched pairs")
         axis.set_ylabel("R@1 by volume, text to clip, %")
         axis.set_ylim(bottom=0)
         figure.legend(loc="outside upper left", ncols=1)

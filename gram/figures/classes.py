@@ -81,8 +81,8 @@ def draw_classes(folder: Path, *, protocol: ProtocolConfig, svg: Path) -> None:
         figure.legend(loc="outside lower left", ncols=4)
         caption = (
             f"{embedded.run} on {embedded.benchmark}: {len(numbers):,} clips of the {len(chosen)} "
-            f"largest classes; t-SNE of mean vectors, perplexity {perplexity:g}. Mean silhouette by "
-            f"cosine, of the vectors and not of the picture: {', '.join(silhouettes)}."
+            f"largest classes; t-SNE of mean vectors, perplexity {perplexity:g}. Mean silhouette "
+            f"by cosine, of the vectors and not of the picture: {', '.join(silhouettes)}."
         )
         write_figure(figure, svg, words=Words("Clips by class", caption), numbers=numbers)
 

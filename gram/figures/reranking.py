@@ -54,7 +54,7 @@ def draw_reranking(folder: Path, *, matches: Path, settings: ScoreSettings, svg:
     with new_figure(height=3.8) as figure:
         axis = figure.subplots()
         depths = sorted(set(numbers["K"]))
-        for number, (name, of_score) in enumerate(numbers.groupby("score", sort=False)):
+        for number, (score, of_score) in enumerate(numbers.groupby("score", sort=False)):
             for way, drawn in of_score.groupby("direction", sort=False):
                 label, line = LINES[str(way)]
                 places = [depths.index(k) for k in drawn["K"]]
@@ -66,7 +66,7 @@ def draw_reranking(folder: Path, *, matches: Path, settings: ScoreSettings, svg:
                     marker=MARKERS[number % len(MARKERS)],
                     color=color(number),
                     elinewidth=0.8,
-                    label=f"{name}, {label}",
+                    label=f"{score}, {label}",
                 )
         axis.set_xticks(range(len(depths)), [str(k) for k in depths])
         axis.set_xlabel("K, candidates that the matching head reads (0: the first score alone)")
@@ -78,7 +78,9 @@ def draw_reranking(folder: Path, *, matches: Path, settings: ScoreSettings, svg:
             f"{settings.benchmark}: the best K of the first score, put in order by the matching "
             "head, with 95 % intervals over clips."
         )
-        write_figure(figure, svg, words=Words("Recall by K of re-ranking", caption), numbers=numbers)
+        write_figure(
+            figure, svg, words=Words("Recall by K of re-ranking", caption), numbers=numbers
+        )
 
 
 def _rows(
@@ -92,7 +94,9 @@ def _rows(
     )
     found = {0: rank_retrieval(first, ranked)}
     for k in (*(k for k in DEPTHS if k < _keep(read)), _keep(read)):
-        cut = Matches(*(BestPairs(one.candidate_qk[:, :k], one.probability_qk[:, :k]) for one in ordered))
+        cut = Matches(
+            *(BestPairs(one.candidate_qk[:, :k], one.probability_qk[:, :k]) for one in ordered)
+        )
         found[k] = rank_matched(first, ranked, cut)
     return [
         {"score": name, "direction": way, "K": k, **_recall(places, way, resamples=resamples)}
@@ -111,9 +115,7 @@ def _in_order(read: BestPairs, best_qk: torch.Tensor) -> BestPairs:
     if not bool(is_same_qkk.any(dim=2).all()):
         raise ValueError("other pairs were read than the best of the first score; read them again")
     order_qk = is_same_qkk.byte().argmax(dim=2).argsort(dim=1)
-    return BestPairs(
-        read.candidate_qk.gather(1, order_qk), read.probability_qk.gather(1, order_qk)
-    )
+    return BestPairs(read.candidate_qk.gather(1, order_qk), read.probability_qk.gather(1, order_qk))
 
 
 def _recall(places: RetrievalPlaces, way: str, *, resamples: int) -> dict[str, float]:

@@ -103,7 +103,9 @@ def _strata(
     known = lengths_q[~np.isnan(lengths_q)]
     if not len(known):
         return []
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, STRATA + 1), method="closest_observation"))
+    edges = np.unique(
+        np.quantile(known, np.linspace(0, 1, STRATA + 1), method="closest_observation")
+    )
     if len(edges) == 1:
         edges = np.repeat(edges, 2)
     rows = []
@@ -138,5 +140,6 @@ def _range(low: float, high: float) -> str:
 
 def _of(found: QueryPlaces, kept_r: torch.Tensor) -> QueryPlaces:
     places = Places(found.places.best_q[kept_r], found.places.worst_q[kept_r])
-    rows = {"query_r": found.query_r[kept_r], "cluster_r": found.cluster_r[kept_r]}
-    return replace(found, places=places, **rows)
+    return replace(
+        found, places=places, query_r=found.query_r[kept_r], cluster_r=found.cluster_r[kept_r]
+    )

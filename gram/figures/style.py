@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1f2733", "#5b6675", "#dfe3e8"
 SERIES = ("#0b3c5d", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#aa4499", "#332288", "#999933")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+BARS = ("#7fb2d9", "#e69f00", "#009e73")
+"""Colors of bars: an interval in ink can be seen on them."""
+
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
 
 INCHES = 6.4
@@ -156,7 +159,7 @@ def draw_bars(
             places,
             percent,
             height=height * 0.9,
-            color=color(number),
+            color=BARS[number % len(BARS)],
             hatch=HATCHES[number % len(HATCHES)],
             label=one,
         )

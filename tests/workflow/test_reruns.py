@@ -16,11 +16,12 @@ from gram.data.media_files import chunk_of
 Planned = Callable[..., dict[str, int]]
 
 TABLES = {"make_table": 1, "make_report": 1}
-SCORING = {"score_retrieval": 2, **TABLES}
+PAGE = {"show_retrieval": 1, **TABLES}
+SCORING = {"score_retrieval": 2, **PAGE, "show_retrieval": 2}
 EVALUATION = {"embed_benchmark": 2, "match_pairs": 1, **SCORING}
 TRAINING = {"pretrain_model": 2, "finetune_model": 1, **EVALUATION}
 LEARNING = {"learn_vocabulary": 1, **TRAINING}
-ONE_BENCHMARK = {"embed_benchmark": 1, "score_retrieval": 1, **TABLES}
+ONE_BENCHMARK = {"embed_benchmark": 1, "score_retrieval": 1, **PAGE}
 RERANKED = {"match_pairs": 1, **ONE_BENCHMARK}
 ONE_CHUNK = {
     "extract_clips": 1,
@@ -84,12 +85,12 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "gallery of a benchmark whose scores are re-ranked",
         {"benchmarks": {"dots": {"protocol": {"gallery": "all"}}}},
-        {"match_pairs": 1, "score_retrieval": 1, **TABLES},
+        {"match_pairs": 1, "score_retrieval": 1, **PAGE},
     ),
     (
         "split that is fitted on",
         {"benchmarks": {"dots": {"protocol": {"fit_split": "train"}}}},
-        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, **TABLES},
+        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, **PAGE},
     ),
     (
         "a line of a benchmark that differs in its protocol alone",
@@ -97,16 +98,20 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
             "benchmarks": {"own_all": {"dataset": "own", "protocol": {"captions": "all"}}},
             "tables": {"demo": {"rows": [*ROWS, {**ROWS[0], "benchmark": "own_all"}]}},
         },
-        {"score_retrieval": 1, **TABLES},
+        {"score_retrieval": 1, **PAGE},
     ),
     (
         "candidates that are re-ranked",
         {"runs": {"volume": {"evaluation": {"rerank": 2}}}},
-        {"match_pairs": 1, "score_retrieval": 1, **TABLES},
+        {"match_pairs": 1, "score_retrieval": 1, **PAGE},
     ),
     ("cut-offs", {"defaults": {"evaluation": {"recall_at": [1, 2]}}}, SCORING),
     ("title of a table", {"tables": {"demo": {"title": "Another"}}}, TABLES),
-    ("queries of the report", {"report": {"queries": 3}}, {"make_report": 1}),
+    (
+        "queries of the report",
+        {"report": {"failures": 3}},
+        {"show_retrieval": 2, "make_report": 1},
+    ),
     (
         "what the report shows in detail, written out",
         {"report": {"showcase": {"run": "volume", "benchmark": "dots"}}},
@@ -115,12 +120,18 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "a line that the report shows in detail and no table has",
         {"report": {"showcase": {"run": "volume", "benchmark": "own"}}},
-        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, "make_report": 1},
+        {
+            "embed_benchmark": 1,
+            "match_pairs": 1,
+            "score_retrieval": 1,
+            "show_retrieval": 1,
+            "make_report": 1,
+        },
     ),
     (
         "a run added to the table",
         NEW_RUN,
-        {"pretrain_model": 1, "embed_benchmark": 1, "score_retrieval": 1, **TABLES},
+        {"pretrain_model": 1, "embed_benchmark": 1, "score_retrieval": 1, **PAGE},
     ),
     ("a run in no table", {"runs": {"other": {"evaluation": {"scores": ["volume"]}}}}, {}),
     ("a default written out", {"extraction": {"jpeg_quality": 85}}, {}),
