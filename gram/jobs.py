@@ -216,7 +216,7 @@ class PageSettings(Section):
 
 
 class AccountSettings(Section):
-    """Of draw_account; uses of other data sets are among them."""
+    """Of draw_account: what runs use of its data set."""
 
     uses: tuple[ClipUse, ...]
 
@@ -300,7 +300,8 @@ def _section(
         case "lineage":
             return config.lineage(wildcards["run"])
         case "uses":
-            return clip_uses(config)
+            of_dataset = wildcards.get("dataset")
+            return [use for use in clip_uses(config) if of_dataset in (None, use.dataset)]
         case "shown_scores":
             return shown_scores(config, wildcards["run"], wildcards["benchmark"])
         case "resolved":
