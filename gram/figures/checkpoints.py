@@ -61,6 +61,7 @@ def draw_checkpoints(
                 linestyle="none",
                 marker=MARKERS[number % len(MARKERS)],
                 markersize=7,
+                clip_on=False,  # a recall of 0 lies on the edge
                 color=color(number),
                 label=told[-1],
             )
