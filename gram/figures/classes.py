@@ -78,7 +78,7 @@ def draw_classes(folder: Path, *, protocol: ProtocolConfig, svg: Path) -> None:
         axis.set_xticks([])
         axis.set_yticks([])
         axis.set_aspect("equal", adjustable="datalim")
-        figure.legend(loc="outside lower left", ncols=4)
+        figure.legend(loc="outside lower left", ncols=3)
         caption = (
             f"{embedded.run} on {embedded.benchmark}: {len(numbers):,} clips of the {len(chosen)} "
             f"largest classes; t-SNE of mean vectors, perplexity {perplexity:g}. Mean silhouette "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
 with job(snakemake, StrataSettings) as settings:
     draw_strata(
         Path(snakemake.input.places),
-        index=Path(snakemake.input.index),
+        index=Path(snakemake.input.index[0]),
         settings=settings,
         svg=Path(snakemake.output.svg),
     )
