@@ -25,7 +25,11 @@ PROFILE = "profiles/demo"
 
 TABLES = {
     "demo": (),
-    "losses": ("losses", "--configfile", "config/demo.yaml", "config/losses.yaml"),
+    "losses": (
+        "losses",
+        "results/figures/checkpoints-toys_losses.svg",
+        *("--configfile", "config/demo.yaml", "config/losses.yaml"),
+    ),
 }
 """What is asked of Snakemake for each table that can be asked for here."""
 

@@ -30,7 +30,15 @@ VERSIONS: dict[str, int] = {
     "match_pairs": 1,
     "score_retrieval": 3,
     "make_table": 3,
+    "show_retrieval": 1,
     "make_report": 5,
+    "draw_volumes": 1,
+    "draw_checkpoints": 1,
+    "draw_modalities": 1,
+    "draw_reranking": 1,
+    "draw_strata": 1,
+    "draw_classes": 1,
+    "draw_account": 1,
 }
 """Raised when the stage's outputs change."""
 

@@ -15,7 +15,12 @@ from gram.jobs import job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
-from gram.workflow import INVOCATION_VARIABLE, finish_workflow, refuse_second_start
+from gram.workflow import (
+    INVOCATION_VARIABLE,
+    finish_workflow,
+    refuse_second_start,
+    write_rules,
+)
 
 try:
     CONFIG = Config.model_validate(config)
@@ -169,7 +174,9 @@ def datasets_behind(wildcards):
     """Data sets whose clips a job's outputs go back to; those of the report where none is named."""
     if hasattr(wildcards, "dataset"):
         return [wildcards.dataset]
-    if hasattr(wildcards, "run"):
+    if hasattr(wildcards, "benchmark") and not hasattr(wildcards, "run"):
+        pairs = [(run, wildcards.benchmark) for run in volume_runs(wildcards.benchmark)]
+    elif hasattr(wildcards, "run"):
         pairs = [(wildcards.run, getattr(wildcards, "benchmark", None))]
     else:
         has_table = hasattr(wildcards, "table")

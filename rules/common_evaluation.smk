@@ -80,5 +80,27 @@ def report_scores(wildcards):
     return [f"results/scores/{run}/{name}.json" for run, name in report_pairs(*CONFIG.targets)]
 
 
+def report_pages(wildcards):
+    """Retrieval pages of all lines that the report shows."""
+    page = rules.show_retrieval.output.page
+    return [page.format(run=run, benchmark=name) for run, name in report_pairs(*CONFIG.targets)]
+
+
+def report_descriptions(wildcards):
+    """What is told beside each checkpoint that the lines of the report go back to."""
+    pairs = report_pairs(*CONFIG.targets)
+    runs = dict.fromkeys(name for run, _ in pairs for name in reversed(CONFIG.lineage(run)))
+    of_runs = [str(Path(path).with_suffix(".json")) for run in runs for path in checkpoint_of(run)]
+    finetuned = [
+        path
+        for run, name in pairs
+        if CONFIG.benchmarks[name].finetune is not None
+        for path in expand(
+            rules.finetune_model.output.description, run=run, benchmark=CONFIG.embedded_as(name)
+        )
+    ]
+    return list(dict.fromkeys(of_runs + finetuned))
+
+
 REPORTED_DATASETS = list(dict.fromkeys(use.dataset for use in clip_uses(CONFIG)))
 """Data sets that the lines of the report use, of whose clips it gives account."""

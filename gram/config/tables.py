@@ -43,14 +43,26 @@ class TableConfig(Section):
 
 
 class ReportConfig(Section):
-    """The report: one page that opens offline."""
+    """The report: a folder that opens offline, in it a retrieval page a run and benchmark."""
 
-    queries: int = Field(12, ge=0, description="Queries shown with what was retrieved.")
-    retrieved: int = Field(5, ge=1, description="Clips shown a query.")
+    failures: int = Field(
+        50,
+        ge=0,
+        description=(
+            "Queries with the worst places shown on a retrieval page, for each score and direction."
+        ),
+    )
+    others: int = Field(
+        50, ge=0, description="Other queries shown there, evenly spaced over the rest."
+    )
+    retrieved: int = Field(5, ge=1, le=100, description="Candidates shown a query.")
+    thumbnail_pixels: int = Field(
+        96, ge=16, description="Pixels that the shorter side of a small picture keeps at least."
+    )
     showcase: TableRow | None = Field(
         None,
         description=(
-            "Run, benchmark and score whose volumes and queries are shown; none: the last line "
-            "of the first table."
+            "Run, benchmark and score whose recalls and volumes the report begins with; none: "
+            "the last line of the first table."
         ),
     )

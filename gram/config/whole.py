@@ -26,7 +26,7 @@ from gram.config.weights import WeightsConfig
 from gram.stages import VERSIONS
 from gram.types import Modality
 
-_TARGETS = frozenset({"all", "fetch", "report", *VERSIONS})
+_TARGETS = frozenset({"all", "fetch", "figures", "report", *VERSIONS})
 """Names of rules, which a table's target cannot have."""
 
 

@@ -88,11 +88,10 @@ def table_notes(
     scores = [score for row in table.rows for score in scores_of(row, results=results)]
     galleries = sorted({score.gallery for score in scores})
     chances = " or ".join(f"{chance_percent(n)} % ({n} clips)" for n in galleries)
-    notes.append(
-        "Recalls are percentages, with the 95 % interval over clips in brackets. By chance R@1 is "
-        f"{chances}."
-    )
-    if seeds := sorted({len(row.runs) for row in table.rows if row.members}):
+    has_single = any(len(row.runs) == 1 for row in table.rows)
+    bracketed = ", with the 95 % interval over clips in brackets" if has_single else ""
+    notes.append(f"Recalls are percentages{bracketed}. By chance R@1 is {chances}.")
+    if seeds := sorted({len(row.runs) for row in table.rows if len(row.runs) > 1}):
         notes.append(
             f"±: mean and standard deviation over {' or '.join(map(str, seeds))} runs that differ "
             "in their seed alone. It tells how much the seed matters; that other clips would be "

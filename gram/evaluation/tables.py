@@ -9,7 +9,7 @@ what the numbers can mean.
 import csv as csv_format
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -137,7 +137,8 @@ def make_table(
     notes = table_warnings(there, results=results) + table_notes(there, results=results)
     notes += [f"Missing: {_how_to_make(missing, results=results)}"] if missing else []
     grids = [_grid(lines, recall_at=recall_at), *_published_grid(lines)]
-    notes += _published_notes(lines)
+    whos = _whos(lines)
+    notes += [] if whos is None else published_notes(whos)
     write_text(csv, _as_csv(lines, recall_at=recall_at))
     markdown, latex = csv.with_suffix(".md"), csv.with_suffix(".tex")
     write_text(markdown, as_markdown(table.title, grids, notes=notes))
@@ -311,14 +312,23 @@ def _published_grid(lines: Sequence[TableLine]) -> list[Grid]:
     return [Grid(header=[*header, "mark"], rows=rows, num_names=3)]
 
 
-def _published_notes(lines: Sequence[TableLine]) -> list[str]:
-    found = [recall.comparison for line in lines for recall in line.recalls.values()]
-    whos = dict.fromkeys(who for one in found for who in one.reruns)
-    if not whos and all(one.paper is None for one in found):
-        return []
+def published_notes(whos: Iterable[str]) -> list[str]:
+    """Say what the numbers of others are that stand beside ours, and whose.
+
+    Args:
+        whos: Who ran it again, in any order, also several times.
+    """
     notes = [
         "The paper's numbers are re-ranked by the matching head, on the clips that have a sound "
         "(884 of MSR-VTT), of a checkpoint that was picked on the test set. inside: the paper's "
         "number lies in our 95 % interval; above, below: ours does, and it does not."
     ]
-    return notes + ([f"Re-runs are those of {', '.join(whos)}."] if whos else [])
+    named = ", ".join(dict.fromkeys(whos))
+    return notes + ([f"Re-runs are those of {named}."] if named else [])
+
+
+def _whos(lines: Sequence[TableLine]) -> list[str] | None:
+    """Name those who ran again what the lines show; none if nothing is published of it."""
+    found = [recall.comparison for line in lines for recall in line.recalls.values()]
+    whos = [who for one in found for who in one.reruns]
+    return None if not whos and all(one.paper is None for one in found) else whos
