@@ -347,7 +347,9 @@ def trained_splits(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
 def clip_uses(config: Config) -> tuple[ClipUse, ...]:
     """List what the lines of the report, and the runs that they start from, use of data sets."""
     rows = [row for table in config.targets for row in config.tables[table].rows]
-    pairs = dict.fromkeys((row.run, row.benchmark) for row in (*rows, config.showcase))
+    pairs = dict.fromkeys(
+        (run, row.benchmark) for row in (*rows, config.showcase) for run in row.runs
+    )
     return tuple(
         dict.fromkeys(use for run, name in pairs for use in _uses_of(config, run, benchmark=name))
     )

@@ -38,8 +38,8 @@ def matched_pairs(wildcards):
 
 def row_pairs(*tables):
     """Pairs of run and benchmark of the lines of some tables, each once, in order."""
-    pairs = [(row.run, row.benchmark) for table in tables for row in CONFIG.tables[table].rows]
-    return list(dict.fromkeys(pairs))
+    rows = [row for table in tables for row in CONFIG.tables[table].rows]
+    return list(dict.fromkeys((run, row.benchmark) for row in rows for run in row.runs))
 
 
 def table_scores(wildcards):

@@ -41,7 +41,9 @@ def table(
             known = ", ".join(sorted(settings.tables))
             raise ValueError(f"no table is named {name!r} in the settings; there are {known}")
         rows = settings.tables[name].rows
-        files = [results / "scores" / row.run / f"{row.benchmark}.json" for row in rows]
+        files = [
+            results / "scores" / run / f"{row.benchmark}.json" for row in rows for run in row.runs
+        ]
         make_table(
             settings.tables[name],
             scores=[path for path in dict.fromkeys(files) if path.is_file()],

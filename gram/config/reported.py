@@ -11,7 +11,7 @@ def shown_scores(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
     scores = [
         row.score
         for row in (*rows, config.showcase)
-        if (row.run, row.benchmark) == (run, benchmark)
+        if row.benchmark == benchmark and run in row.runs
     ]
     return tuple(dict.fromkeys(scores))
 
@@ -24,7 +24,7 @@ def resolved(config: Config) -> dict[str, Any]:
     """
     rows = [row for table in config.targets for row in config.tables[table].rows]
     shown = (*rows, config.showcase)
-    runs = {name for row in shown for name in config.lineage(row.run)}
+    runs = {name for row in shown for run in row.runs for name in config.lineage(run)}
     benchmarks = {row.benchmark for row in shown}
     benchmarks |= {config.embedded_as(name) for name in benchmarks}
     datasets: set[Any] = {config.benchmarks[name].dataset for name in benchmarks}

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from gram.evaluation.results import BenchmarkScores, FitRecord, ScoreResult, read_scores
@@ -36,38 +37,61 @@ def explain_cell(table: Path, cell: str) -> list[tuple[str, str]]:
     row, column = _find(rows, cell)
     direction = next(name for name in DIRECTIONS if column.startswith(name))
     metric = column.removeprefix(f"{direction}_")
-    scores = table.parents[1] / "scores" / row["run"] / f"{row['benchmark']}.json"
-    if not row[column] or not scores.is_file():
+    files = _score_files(table, row, column=column)
+    results = [read_scores(path) for path in files]
+    for path, result in zip(files, results, strict=True):
+        if row["score"] not in result.scores:
+            raise ValueError(
+                f"{path} has no score {row['score']!r} any more; make the table again: "
+                f"`snakemake {table.as_posix()}`"
+            )
+    scores = [result.scores[row["score"]] for result in results]
+    values: list[float] = [getattr(score, direction)[metric] for score in scores]
+    if abs(mean(values) - float(row[column])) > 1e-3:
         raise ValueError(
-            f"the line {row['label']!r} has no number in {column}, or {scores} is gone; "
-            f"`{_command(row)}` makes it"
-        )
-    result = read_scores(scores)
-    if row["score"] not in result.scores:
-        raise ValueError(
-            f"{scores} has no score {row['score']!r} any more; make the table again: "
+            f"{', '.join(map(str, files))} says {mean(values):.4f} now, and the table "
+            f"{row[column]}: it was made of older scores; make it again: "
             f"`snakemake {table.as_posix()}`"
         )
-    score = result.scores[row["score"]]
-    value: float = getattr(score, direction)[metric]
-    if abs(value - float(row[column])) > 1e-3:
+    numbers = [
+        _number(value, score=score, direction=direction, metric=metric)
+        for value, score in zip(values, scores, strict=True)
+    ]
+    several = len(files) > 1
+    spread = f"{row[column]} %, mean; {row[f'{column}_spread']} points, standard deviation"
+    found = [("number", spread if several else numbers[0]), ("published", _published(row, column))]
+    for path, result, number in zip(files, results, numbers, strict=True):
+        found += [(f"number of {result.run}", number)] if several else []
+        told = _origin(table.parents[2], row, result, path=path)
+        found += [(f"{what} of {result.run}" if several else what, text) for what, text in told]
+    return [*found, ("command", _command(row))]
+
+
+def _score_files(table: Path, row: Row, *, column: str) -> list[Path]:
+    """Give the scores files of the runs of a line."""
+    folder = table.parents[1] / "scores"
+    files = [folder / run / f"{row['benchmark']}.json" for run in row["runs"].split()]
+    gone = [path for path in files if not path.is_file()]
+    if not row[column] or gone:
         raise ValueError(
-            f"{scores} says {value:.4f} now, and the table {row[column]}: it was made of older "
-            f"scores; make it again: `snakemake {table.as_posix()}`"
+            f"the line {row['label']!r} has no number in {column}, or "
+            f"{', '.join(map(str, gone or files))} is gone; `{_command(row)}` makes it"
         )
+    return files
+
+
+def _origin(root: Path, row: Row, result: BenchmarkScores, *, path: Path) -> list[tuple[str, str]]:
+    """Say how the score of one run came about."""
     return [
-        ("number", _number(row, column=column, score=score, direction=direction, metric=metric)),
-        ("published", _published(row, column)),
         ("run", _run(result)),
         ("checkpoint", f"{result.origin.checkpoint}, sha256 {result.origin.checkpoint_sha256}"),
-        *_training(table.parents[2], result),
+        *_training(root, result),
         ("protocol", _plain(result.protocol.model_dump(mode="json"))),
         ("evaluation", _plain(result.evaluation.model_dump(mode="json"))),
-        ("clips", _clips(result, scores=scores)),
-        ("score", _score(row["score"], score)),
+        ("clips", _clips(result, scores=path)),
+        ("score", _score(row["score"], result.scores[row["score"]])),
         ("index of the shards", f"sha256 {result.origin.index_sha256}"),
-        ("places of all queries", str(scores.with_suffix(".parquet"))),
-        ("command", _command(row)),
+        ("places of all queries", str(path.with_suffix(".parquet"))),
     ]
 
 
@@ -79,8 +103,11 @@ def _read(table: Path) -> list[Row]:
         )
     with table.open(encoding="utf-8", newline="") as file:
         rows: list[Row] = list(csv.DictReader(file))
-    if not rows or not {"label", "run", "benchmark", "score"} <= rows[0].keys():
-        raise ValueError(f"{table} is no table of this project; give results/tables/NAME.csv")
+    if not rows or not {"label", "runs", "benchmark", "score"} <= rows[0].keys():
+        raise ValueError(
+            f"{table} is no table of this project, or of an older one; give "
+            "results/tables/NAME.csv, made anew by `snakemake NAME`"
+        )
     return rows
 
 
@@ -119,12 +146,12 @@ def _columns(row: Row) -> Iterator[str]:
             yield name
 
 
-def _number(row: Row, *, column: str, score: ScoreResult, direction: str, metric: str) -> str:
+def _number(value: float, *, score: ScoreResult, direction: str, metric: str) -> str:
     low, high = score.intervals[direction][metric]
     won = score.ties_won[direction][metric]
-    ties = "" if abs(won - float(row[column])) < 5e-3 else f"; {won:.2f} % if ties were all won"
+    ties = "" if abs(won - value) < 5e-3 else f"; {won:.2f} % if ties were all won"
     return (
-        f"{float(row[column]):.2f} %, {metric} {DIRECTIONS[direction]}, 95 % interval {low:.2f} to "
+        f"{value:.2f} %, {metric} {DIRECTIONS[direction]}, 95 % interval {low:.2f} to "
         f"{high:.2f}{ties}"
     )
 
@@ -134,7 +161,8 @@ def _published(row: Row, column: str) -> str:
     if not paper and not reruns:
         return "nothing that the line names"
     difference, mark = row[f"{column}_difference"], row[f"{column}_mark"]
-    parts = [f"paper {paper}, difference {float(difference):+.2f}, {mark}"] if paper else []
+    told = f"paper {paper}, difference {float(difference or 0):+.2f}"
+    parts = [f"{told}, {mark}" if mark else told] if paper else []
     return "; ".join([*parts, *([f"re-runs: {reruns}"] if reruns else [])])
 
 
@@ -180,4 +208,5 @@ def _plain(value: object) -> str:
 
 
 def _command(row: Row) -> str:
-    return f"snakemake results/scores/{row['run']}/{row['benchmark']}.json"
+    files = (f"results/scores/{run}/{row['benchmark']}.json" for run in row["runs"].split())
+    return f"snakemake {' '.join(files)}"

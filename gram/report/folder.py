@@ -203,7 +203,7 @@ def _shown_page(
     scores = [
         row.score
         for row in (*rows, settings.showcase)
-        if (row.run, row.benchmark) == (run, benchmark)
+        if row.benchmark == benchmark and run in row.runs
     ]
     return ShownPage(
         address=path.relative_to(folder).as_posix(),
@@ -261,7 +261,7 @@ def _recall_figures(configs: Sequence[TableConfig], *, results: Results) -> list
     rows = [row for config in configs for row in config.rows if row.score == "volume"]
     figures = []
     for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        runs = dict.fromkeys(row.run for row in rows if row.benchmark == benchmark)
+        runs = dict.fromkeys(run for row in rows if row.benchmark == benchmark for run in row.runs)
         ranked = [results[run, benchmark] for run in runs]
         if len({result.modalities for result in ranked}) < 2:
             continue

@@ -111,3 +111,24 @@ def test_scores_that_are_gone_are_told(table: Path, tmp_path: Path) -> None:
 def test_a_training_that_is_gone_is_told(table: Path, tmp_path: Path) -> None:
     (tmp_path / "results/pretrained/volume_tva/last.json").unlink()
     assert "is gone" in dict(explain_cell(table, "1,text_to_item_R@1"))["training"]
+
+
+def test_a_number_of_several_seeds_is_traced_to_each(
+    write_scores_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    members = ("tva_seed0", "tva_seed1")
+    paths = []
+    for run, recall in zip(members, (20.0, 30.0), strict=True):
+        paths.append(tmp_path / "results/scores" / run / "toys.json")
+        paths[-1].parent.mkdir(parents=True)
+        write_scores_of(run, recall=recall).rename(paths[-1])
+    csv = tmp_path / "results/tables/seeds.csv"
+    row = TableRow(run="tva", members=members, benchmark="toys", label="ours")
+    table = TableConfig(title="x", rows=(row,))
+    make_table(table, scores=paths, references={}, csv=csv, tracker=Silence())
+    told = dict(explain_cell(csv, "ours,text_to_item_R@1"))
+    assert told["number"] == "25.0 %, mean; 7.0711 points, standard deviation"
+    assert told["number of tva_seed1"].startswith("30.00 %, R@1 T→item")
+    assert told["checkpoint of tva_seed0"].startswith("results/pretrained")
+    files = " ".join(f"results/scores/{run}/toys.json" for run in members)
+    assert told["command"] == f"snakemake {files}"
