@@ -1,4 +1,7 @@
-"""The device that a job computes on."""
+"""The device that a job computes on, and its threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,3 +27,21 @@ def choose_device(gpus: int) -> torch.device:
             "CUDA_VISIBLE_DEVICES, or set gpu=0 for the rule in the profile's set-resources"
         )
     return torch.device("cuda", 0)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread inside: where several share small work, waiting costs more than it.
+
+    Sums do not depend on the number of cores then, either. torch keeps the number for each thread
+    apart; a new one begins with that of the last call.
+    """
+    number = torch.get_num_threads()
+    if number == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(number)

@@ -9,7 +9,7 @@ VERSIONS: dict[str, int] = {
     "generate_clips": 1,
     "fetch_source": 1,
     "place_annotation": 1,
-    "make_clips": 2,
+    "make_clips": 3,
     "fetch_clips": 2,
     "retry_fetch": 1,
     "probe_media": 3,

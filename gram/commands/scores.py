@@ -3,7 +3,7 @@
 import csv as csv_format
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from gram.progress import track
 if TYPE_CHECKING:
     from gram.evaluation.intervals import PairedTest
     from gram.evaluation.ranked import RankedSet
-    from gram.evaluation.scoring import Scored
+    from gram.evaluation.retrieval import RetrievalPlaces
 
 app = typer.Typer(no_args_is_help=True, help="Scores of embeddings: recalls and intervals.")
 
@@ -60,6 +60,9 @@ CROSS_FITTED = (
 )
 """What `gram scores cross-fit` ranks by; behind a temperature of 20, as is usual, a fitted one."""
 
+ONE_THREAD_PAIRS = 2**22
+"""Pairs of texts and clips up to which one thread ranks them."""
+
 RECALL_AT = (1, 5, 10)
 RESAMPLES = 1000
 
@@ -77,16 +80,15 @@ def rank(
 
     Example: gram scores rank embeddings.safetensors --score volume:tva --score cosine_video
     """
-    from gram.config import parse_score
     from gram.evaluation.fitted import plain_score
     from gram.evaluation.retrieval import rank_retrieval
-    from gram.evaluation.scoring import Scored
 
-    def scored(name: str, ranked: "RankedSet") -> "Scored":
-        plain = plain_score(parse_score(name))
-        return Scored(near_is=plain.near_is, places=rank_retrieval(plain, ranked))
+    def places_of(names: Sequence[str], ranked: "RankedSet") -> "list[RetrievalPlaces]":
+        plain = [plain_score(name) for name in names]
+        tracked = track(plain, total=len(plain), label="ranking", unit="scores")
+        return [rank_retrieval(one, ranked) for one in tracked]
 
-    _report(vectors, score, scored, csv=csv, protocol=(captions, gallery), ties=ties)
+    _report(vectors, score, places_of, csv=csv, protocol=(captions, gallery), ties=ties)
 
 
 @app.command("cross-fit")
@@ -108,17 +110,12 @@ def cross_fit(
     from gram.config import parse_score
     from gram.evaluation import scoring
 
-    def scored(name: str, ranked: "RankedSet") -> "Scored":
-        return scoring.cross_fit(parse_score(name), ranked, halves=halves)
+    def places_of(names: Sequence[str], ranked: "RankedSet") -> "list[RetrievalPlaces]":
+        specs = [parse_score(name) for name in names]
+        return [one.places for one in scoring.cross_fit(specs, ranked, halves=halves)]
 
-    _report(
-        vectors,
-        score or list(CROSS_FITTED),
-        scored,
-        csv=csv,
-        protocol=(captions, gallery),
-        ties=ties,
-    )
+    names = score or list(CROSS_FITTED)
+    _report(vectors, names, places_of, csv=csv, protocol=(captions, gallery), ties=ties)
 
 
 @app.command()
@@ -156,7 +153,7 @@ def _shown_test(test: "PairedTest") -> list[str]:
 def _report(
     vectors: Sequence[Path],
     names: Sequence[str] | None,
-    scored: "Callable[[str, RankedSet], Scored]",
+    places_of: "Callable[[Sequence[str], RankedSet], list[RetrievalPlaces]]",
     *,
     csv: Path | None,
     protocol: tuple[str, str],
@@ -176,21 +173,27 @@ def _report(
         asked = ProtocolConfig.model_validate({"captions": protocol[0], "gallery": protocol[1]})
         paths = [path for given in vectors for path in find_snapshots(given)]
         sets = [(path, read_ranked(path, asked)) for path in paths]
-        jobs = [(path, one, name) for path, one in sets for name in names or _plain_names(one)]
-        tracked = track(jobs, total=len(jobs), label="scoring", unit="scores")
-        rows = [
-            [
-                path.stem or path.name,
-                name,
-                *_shown(scored(name, one), captions=protocol[0], ties=ties),
-            ]
-            for path, one, name in tracked
-        ]
+        rows = []
+        for path, ranked in sets:
+            of_set = names or _plain_names(ranked)
+            with _threads(ranked):
+                found = places_of(of_set, ranked)
+            for name, places in zip(of_set, found, strict=True):
+                shown = _shown(places, captions=protocol[0], ties=ties)
+                rows.append([path.stem or path.name, name, *shown])
         if csv is not None:
             text = io.StringIO()
             csv_format.writer(text, lineterminator="\n").writerows([header, *rows])
             write_text(csv, text.getvalue())
     _print_table(header, rows)
+
+
+def _threads(ranked: "RankedSet") -> AbstractContextManager[None]:
+    """Rank few pairs on one thread: with more, on a busy machine, it takes many times as long."""
+    from gram.device import one_thread
+
+    pairs = len(ranked.text_qd) * len(ranked.vectors_nkd)
+    return one_thread() if pairs <= ONE_THREAD_PAIRS else nullcontext()
 
 
 def _plain_names(ranked: "RankedSet") -> list[str]:
@@ -203,12 +206,11 @@ def _plain_names(ranked: "RankedSet") -> list[str]:
     return [*names, *(f"{kind}:{span}" for kind in ("volume", "residual") for span in spans)]
 
 
-def _shown(scored: "Scored", *, captions: str, ties: str) -> list[str]:
+def _shown(found: "RetrievalPlaces", *, captions: str, ties: str) -> list[str]:
     """Give gallery, recalls and the interval of the first recall, for each direction."""
-    from gram.evaluation.intervals import intervals
+    from gram.evaluation.intervals import recall_interval
     from gram.evaluation.retrieval import summarize_places
 
-    found = scored.places
     to_item = found.text_to_item.best_of_clusters() if captions == "best" else found.text_to_item
     cells = [str(to_item.candidates)]
     both = [to_item, found.item_to_text]
@@ -216,7 +218,7 @@ def _shown(scored: "Scored", *, captions: str, ties: str) -> list[str]:
         both = [replace(one, places=one.places.ties_won) for one in both]
     for one in both:
         summary = summarize_places(one.places, recall_at=RECALL_AT)
-        low, high = intervals(one, recall_at=RECALL_AT[:1], resamples=RESAMPLES)["R@1"]
+        low, high = recall_interval(one, k=1, resamples=RESAMPLES)
         cells += [f"{summary[f'R@{k}']:.1f}" for k in RECALL_AT] + [f"{low:.1f} to {high:.1f}"]
     return cells
 

@@ -28,7 +28,7 @@ def table(
     from gram.config import Config, describe_problems, merged
     from gram.evaluation.references import read_references
     from gram.evaluation.tables import make_table
-    from gram.tracking import Silence
+    from gram.tracking import Tracker
 
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     csv = results / "tables" / "partial" / f"{name}.csv"
@@ -49,7 +49,7 @@ def table(
             scores=[path for path in dict.fromkeys(files) if path.is_file()],
             references=read_references(references),
             csv=csv,
-            tracker=Silence(),
+            tracker=Tracker(),
             is_partial=True,
         )
     except ValidationError as error:

@@ -9,8 +9,7 @@ Shape letters of this file: F pictures (frames or depth maps), K channels (3 or 
 S side of a model picture; N sound samples, T spectrogram frames, M mel bins, P picks.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from torchaudio.compliance import kaldi
 
 from gram.config import InputsConfig
 from gram.data.sound import SAMPLE_RATE_HZ
+from gram.device import one_thread
 
 WINDOW_SAMPLES, SHIFT_SAMPLES = 400, 160
 """Kaldi's window and shift: 25 ms and 10 ms."""
@@ -197,29 +197,11 @@ def filter_bank(samples_n: NDArray[np.int16] | NDArray[np.float32], inputs: Inpu
     wave_n = torch.from_numpy(samples_n.astype(np.float32))
     if len(wave_n) < WINDOW_SAMPLES:
         wave_n = functional.pad(wave_n, (0, WINDOW_SAMPLES - len(wave_n)))
-    with _one_thread():
+    with one_thread():  # where two share the product of a short sound, it ends in other bits
         energies_tm = log_mel_energies(wave_n, num_mel_bins=inputs.mel_bins)
     energies_tm = energies_tm[: inputs.audio_frames]
     bank_tm[: len(energies_tm)] = energies_tm.sub_(inputs.audio_mean).div_(2 * inputs.audio_std)
     return bank_tm
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread inside.
-
-    The matrix product of a short sound ends in other last bits where two threads share it. torch
-    keeps the number for each thread apart; a new one begins with that of the last call.
-    """
-    number = torch.get_num_threads()
-    if number == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(number)
 
 
 def log_mel_energies(wave_n: Tensor, *, num_mel_bins: int) -> Tensor:

@@ -23,6 +23,10 @@ DOUBLES = 4
 """How many times the memory of a score a number takes while a softmax is taken over the bank."""
 
 
+KEPT_SCORES = 2**22
+"""Up to so many scores of all texts with all clips are computed once for both ways to search."""
+
+
 class Hubs(NamedTuple):
     """How hubs are corrected: from text to item those among clips, the other way among texts."""
 
@@ -129,14 +133,14 @@ def directions(
     _check_finite(ranked.of_modalities(score.spec.modalities_of(ranked.modalities)))
     prepared = score.prepare(ranked)
     asked_n = torch.isin(prepared.clip_group_n, prepared.text_group_q).nonzero().flatten()
-    away_n, away_q = _offsets(score, prepared, chunk_scores=chunk_scores)
+    scores = _PairScores(score, prepared)
+    away_n, away_q = _offsets(score, scores, chunk_scores=chunk_scores)
 
     def of_texts(texts: slice) -> Tensor:
-        return _lowered(pair_scores(score, prepared, prepared, texts, EVERYTHING), away_n)
+        return _lowered(scores.of(texts, EVERYTHING), away_n)
 
     def of_clips(asked: slice) -> Tensor:
-        raw_qn = pair_scores(score, prepared, prepared, EVERYTHING, asked_n[asked])
-        return _lowered(raw_qn.mT, away_q)
+        return _lowered(scores.of(EVERYTHING, asked_n[asked]).mT, away_q)
 
     texts, clips = prepared.text_group_q, prepared.clip_group_n
     return Directions(
@@ -181,6 +185,27 @@ def pair_scores(
     return as_cosine(scores_qn, of=score.definition, num_modalities=len(clips.modalities))
 
 
+class _PairScores:
+    """Scores of a prepared set's texts with its clips, computed when they are asked for.
+
+    Those of a small set are computed once, and kept.
+    """
+
+    def __init__(self, score: FittedScore, prepared: RankedSet) -> None:
+        """Take the set."""
+        self.score, self.prepared = score, prepared
+        self._kept_qn: Tensor | None = None
+
+    def of(self, texts: slice, clips: slice | Tensor) -> Tensor:
+        """Give the scores of some texts with some clips."""
+        of_set = self.prepared
+        if len(of_set.text_qd) * len(of_set.vectors_nkd) > KEPT_SCORES:
+            return pair_scores(self.score, of_set, of_set, texts, clips)
+        if self._kept_qn is None:
+            self._kept_qn = pair_scores(self.score, of_set, of_set)
+        return self._kept_qn[texts][:, clips]
+
+
 def places_of(direction: Direction, *, chunk_scores: int = CHUNK_SCORES) -> Places:
     """Find the places of the right candidates in one direction; see ``rank_in_chunks``."""
     return rank_in_chunks(
@@ -193,23 +218,34 @@ def places_of(direction: Direction, *, chunk_scores: int = CHUNK_SCORES) -> Plac
 
 
 def _offsets(
-    score: FittedScore, prepared: RankedSet, *, chunk_scores: int
+    score: FittedScore, scores: _PairScores, *, chunk_scores: int
 ) -> tuple[Tensor | None, Tensor | None]:
     """Give what is taken off every clip, and off every text."""
     if score.spec.correction is None:
         return None, None
     if score.hubs is None or score.bank is None:
         raise ValueError(f"the score {score.spec.name!r} is not fitted; fit it first")
+    prepared, at_once = scores.prepared, max(1, chunk_scores // DOUBLES)
     bank = prepared if score.spec.is_transductive else score.prepare(score.bank)
-    at_once = max(1, chunk_scores // DOUBLES)
+
+    def to_bank_texts(rows: slice) -> Tensor:
+        if bank is prepared:
+            return scores.of(rows, EVERYTHING)
+        return pair_scores(score, bank, prepared, rows, EVERYTHING)
+
+    def to_bank_clips(rows: slice) -> Tensor:
+        if bank is prepared:
+            return scores.of(EVERYTHING, rows).mT
+        return pair_scores(score, prepared, bank, EVERYTHING, rows).mT
+
     away_n = hub_offsets(
-        lambda rows: pair_scores(score, bank, prepared, rows, EVERYTHING),
+        to_bank_texts,
         len(bank.text_qd),
         softmax=score.hubs.text_to_item,
         chunk_queries=max(1, at_once // max(1, len(prepared.vectors_nkd))),
     )
     away_q = hub_offsets(
-        lambda rows: pair_scores(score, prepared, bank, EVERYTHING, rows).mT,
+        to_bank_clips,
         len(bank.vectors_nkd),
         softmax=score.hubs.item_to_text,
         chunk_queries=max(1, at_once // max(1, len(prepared.text_qd))),

@@ -4,15 +4,12 @@ What is chosen is what ranks best, by the mean of 1 / rank. Trusts have few valu
 on all clips that are fitted on. Whitening and banks have many, so they are judged on clips that
 they were not made of: half of the clips make them, the other half judges, and the other way round.
 
-Shape letters of this file: Q texts, N clips.
+Shape letters of this file: Q texts, N clips, B queries of a bank.
 """
 
-import itertools
-import math
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import TypeVar
+from functools import cache, cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,11 +23,10 @@ from gram.evaluation.fitted import (
 )
 from gram.evaluation.hubs import Softmax, hub_offsets
 from gram.evaluation.ranked import RankedSet
-from gram.evaluation.ranks import Places, rank_right
-from gram.evaluation.whitening import spread_of
-
-TRUSTS = (0.0, 0.25, 1.0, 4.0, math.inf)
-"""Lambdas that are tried for each modality; see ``pairwise_trusted_residual``."""
+from gram.evaluation.ranks import Places, rank_pairs, right_pairs
+from gram.evaluation.trusts import Lambdas, choose_trusts
+from gram.evaluation.whitening import Spread, Whitening, spread_of
+from gram.types import Modality
 
 SHRINKAGES = (3.0, 10.0, 30.0)
 """Shrinkages of the whitening that are tried."""
@@ -44,32 +40,119 @@ WEIGHTS = (0.5, 0.75, 1.0)
 FOLD_SEED = 0
 """Seed of the halves within the clips that are fitted on."""
 
-Choice = TypeVar("Choice")
+Modalities = tuple[Modality, ...]
+
+
+class _Whitened(NamedTuple):
+    """Shrinkage and trusts that were chosen for some modalities."""
+
+    shrinkage: float
+    lambdas: Lambdas
+
+
+class _Fold(NamedTuple):
+    """What is made of the one is judged on the other."""
+
+    made: RankedSet
+    judge: RankedSet
+
+
+class Fitting:
+    """Fits scores on one set; what several of them need is computed once."""
+
+    def __init__(self, fitted_on: RankedSet) -> None:
+        """Take texts and clips, which must not be ranked by what is fitted.
+
+        They are the bank, with the first text of each clip.
+        """
+        self._given = fitted_on
+        self._trusts, self._whitened = cache(self._choose_trusts), cache(self._choose_whitened)
+        self._spread, self._whitening = cache(self._take_spread), cache(self._make_whitening)
+
+    def fit(self, spec: ScoreSpec) -> FittedScore:
+        """Fit a score; one in which nothing is fitted is given as it is.
+
+        Raises:
+            ValueError: If there are too few clips, or a modality of the score is not there.
+        """
+        if not spec.is_fitted:
+            return plain_score(spec)
+        score = FittedScore(spec=ScoreSpec(kind=spec.kind, modalities=spec.modalities))
+        modalities = spec.modalities_of(self._given.modalities)
+        if spec.kind in ("trusted_residual", "trusted_similarity"):
+            score = replace(score, lambdas=self._trusts(modalities))
+        elif spec.kind == "whitened_residual":
+            shrinkage, lambdas = self._whitened(modalities)
+            whitening = self._whitening(modalities, shrinkage, None)
+            score = replace(score, lambdas=lambdas, whitening=whitening)
+        if spec.correction is None:
+            return score
+        score = replace(score, spec=spec)
+        return replace(score, hubs=self._hubs(score, modalities), bank=self._fitted_on)
+
+    @property
+    def clips(self) -> int:
+        """Number of clips that are fitted on."""
+        return len(self._given.vectors_nkd)
+
+    @cached_property
+    def _fitted_on(self) -> RankedSet:
+        return self._given.first_texts()
+
+    @cached_property
+    def _folds(self) -> tuple[_Fold, _Fold]:
+        """Two pairs of halves, each of which judges what is made of the other."""
+        rows = self._fitted_on.halves(FOLD_SEED)
+        first, second = (self._fitted_on.of_clips(one) for one in rows)
+        return _Fold(first, second), _Fold(second, first)
+
+    def _choose_trusts(self, modalities: Modalities) -> Lambdas:
+        return choose_trusts([self._fitted_on.of_modalities(modalities)])[0]
+
+    def _choose_whitened(self, modalities: Modalities) -> _Whitened:
+        """Choose the shrinkage, with the trusts that are best behind it."""
+        found = []
+        for shrinkage in SHRINKAGES:
+            judges = [
+                self._whitening(modalities, shrinkage, number).of(
+                    fold.judge.of_modalities(modalities)
+                )
+                for number, fold in enumerate(self._folds)
+            ]
+            lambdas, reached = choose_trusts(judges)
+            found.append((reached, _Whitened(shrinkage, lambdas)))
+        return max(found, key=lambda one: one[0])[1]
+
+    def _take_spread(self, modalities: Modalities, fold: int | None) -> Spread:
+        """Take the spread of one half, or of all clips."""
+        made = self._fitted_on if fold is None else self._folds[fold].made
+        return spread_of(made.of_modalities(modalities))
+
+    def _make_whitening(
+        self, modalities: Modalities, shrinkage: float, fold: int | None
+    ) -> Whitening:
+        """Whiten by one half, or by all clips."""
+        return self._spread(modalities, fold).whitening(shrinkage)
+
+    def _hubs(self, score: FittedScore, modalities: Modalities) -> Hubs:
+        """Choose temperature and weight for each direction, unless the name gives the first."""
+        if score.spec.beta is not None:
+            return Hubs(*(Softmax(score.spec.beta, 1.0),) * 2)
+        sums = torch.zeros(2, len(BETAS) * len(WEIGHTS), dtype=torch.float64)
+        for number, fold in enumerate(self._folds):
+            of_fold = score
+            if score.whitening is not None:
+                whitening = self._whitening(modalities, score.whitening.shrinkage, number)
+                of_fold = replace(score, whitening=whitening)
+            sums += _qualities(of_fold, fold)
+        tried = [Softmax(beta, weight) for beta in BETAS for weight in WEIGHTS]
+        to_item, to_text = (tried[int(of_direction.argmax())] for of_direction in sums)
+        return Hubs(to_item, to_text)
 
 
 def fit_score(spec: ScoreSpec, fitted_on: RankedSet) -> FittedScore:
-    """Fit a score; one in which nothing is fitted is given as it is.
-
-    Args:
-        spec: The score.
-        fitted_on: Texts and clips, which must not be ranked by the result. They are the bank, with
-            the first text of each clip.
-
-    Raises:
-        ValueError: If there are too few clips, or a modality of the score is not there.
-    """
-    if not spec.is_fitted:
-        return plain_score(spec)
-    fitted_on = fitted_on.first_texts()
-    score = FittedScore(spec=ScoreSpec(kind=spec.kind, modalities=spec.modalities))
-    if spec.kind in ("trusted_residual", "trusted_similarity"):
-        score = replace(score, lambdas=_trusts([score.prepare(fitted_on)]))
-    elif spec.kind == "whitened_residual":
-        score = _whitened(score, fitted_on)
-    if spec.correction is None:
-        return score
-    score = replace(score, spec=spec)
-    return replace(score, hubs=_hubs(score, fitted_on), bank=fitted_on)
+    """Fit one score; see ``Fitting``."""
+    return Fitting(fitted_on).fit(spec)
 
 
 def quality(places: Places) -> float:
@@ -77,124 +160,33 @@ def quality(places: Places) -> float:
     return float(places.mean_q.reciprocal().mean())
 
 
-def _trusts(judges: Sequence[RankedSet]) -> tuple[float, ...]:
-    """Choose the trusts, one modality after the other, twice; all begin at 1."""
-    tables = [_TrustTable(judge) for judge in judges]
-    count = len(judges[0].modalities)
-
-    @cache
-    def quality_of(lambdas: tuple[float, ...]) -> float:
-        return sum(table.quality(lambdas) for table in tables)
-
-    lambdas = (1.0,) * count
-    for column in (*range(count), *range(count)):
-        tried = [(*lambdas[:column], one, *lambdas[column + 1 :]) for one in TRUSTS]
-        allowed = [one for one in tried if not all(map(math.isinf, one))]
-        lambdas = best(allowed, quality_of)
-    return lambdas
-
-
-class _TrustTable:
-    """What trusts are judged by: of all pairs the dot products, of all clips the Gram matrices.
-
-    The similarity of a pair is ``p' (G + diag(lambdas))^-1 p``, as ``pairwise_trusted_residual``
-    has it; here many lambdas are tried, and what does not depend on them is computed once.
-    """
-
-    def __init__(self, judge: RankedSet) -> None:
-        """Take a set that is prepared."""
-        there_nk1 = judge.present_nk.unsqueeze(-1)
-        vectors_nkd = torch.where(there_nk1, judge.vectors_nkd, 0.0)
-        self._gram_nkk = (vectors_nkd @ vectors_nkd.mT).double()
-        self._gram_nkk += torch.diag_embed((~judge.present_nk).double())
-        self._dots_kqn = torch.einsum("qd,nkd->kqn", judge.text_qd, vectors_nkd)
-        self._right_qn = judge.text_group_q.unsqueeze(1) == judge.clip_group_n
-        self._asked_n = self._right_qn.any(dim=0)
-
-    def quality(self, lambdas: Sequence[float]) -> float:
-        """Judge trusts in both directions."""
-        kept = [column for column, one in enumerate(lambdas) if not math.isinf(one)]
-        finite_k = torch.tensor([lambdas[column] for column in kept], dtype=torch.float64)
-        lifted_nkk = self._gram_nkk[:, kept][:, :, kept] + torch.diag(finite_k)
-        inverse_nkk = torch.linalg.pinv(lifted_nkk, hermitian=True).to(self._dots_kqn.dtype)
-        similarity_qn = torch.zeros_like(self._dots_kqn[0])
-        for i, row in enumerate(kept):
-            for j, column in enumerate(kept):
-                both_qn = self._dots_kqn[row] * self._dots_kqn[column]
-                similarity_qn += inverse_nkk[:, i, j] * both_qn
-        return _quality_of(similarity_qn, self._right_qn, self._asked_n)
-
-
-def _quality_of(scores_qn: Tensor, right_qn: Tensor, asked_n: Tensor) -> float:
-    """Add up the qualities in both directions; large is near."""
-    forward = rank_right(scores_qn, right_qn, near_is="large")
-    backward = rank_right(scores_qn.mT[asked_n], right_qn.mT[asked_n], near_is="large")
-    return quality(forward) + quality(backward)
-
-
-def _whitened(score: FittedScore, fitted_on: RankedSet) -> FittedScore:
-    """Choose shrinkage and trusts, then whiten by all clips that are fitted on."""
-    chosen = fitted_on.of_modalities(score.spec.modalities_of(fitted_on.modalities))
-    folds, found = [(spread_of(made), judge) for made, judge in _folds(chosen)], []
-    for shrinkage in SHRINKAGES:
-        judges = [spread.whitening(shrinkage).of(judge) for spread, judge in folds]
-        lambdas = _trusts(judges)
-        reached = sum(_TrustTable(judge).quality(lambdas) for judge in judges)
-        found.append((reached, shrinkage, lambdas))
-    _, shrinkage, lambdas = best(found, lambda one: one[0])
-    return replace(score, lambdas=lambdas, whitening=spread_of(chosen).whitening(shrinkage))
-
-
-def _hubs(score: FittedScore, fitted_on: RankedSet) -> Hubs:
-    """Choose temperature and weight for each direction, unless the name gives the first."""
-    if score.spec.beta is not None:
-        return Hubs(*(Softmax(score.spec.beta, 1.0),) * 2)
-    tried = [Softmax(beta, weight) for beta, weight in itertools.product(BETAS, WEIGHTS)]
-    sums = torch.zeros(2, len(tried), dtype=torch.float64)
-    for made, judge in _folds(fitted_on):
-        sums += _qualities(_made_of(score, made), made, judge, tried=tried)
-    to_item, to_text = (tried[int(of_direction.argmax())] for of_direction in sums)
-    return Hubs(to_item, to_text)
-
-
-def _made_of(score: FittedScore, made: RankedSet) -> FittedScore:
-    """Whiten by other clips, if the score whitens."""
-    if score.whitening is None:
-        return score
-    chosen = made.of_modalities(score.spec.modalities_of(made.modalities))
-    return replace(score, whitening=spread_of(chosen).whitening(score.whitening.shrinkage))
-
-
-def _qualities(
-    score: FittedScore, made: RankedSet, judge: RankedSet, *, tried: Sequence[Softmax]
-) -> Tensor:
-    """Judge corrections by a bank: quality in both directions of each, shape (2, tried)."""
-    texts, clips = (score.prepare(one) for one in (judge, made))
+def _qualities(score: FittedScore, fold: _Fold) -> Tensor:
+    """Judge corrections by a bank, each temperature with each weight: shape (2, tried)."""
+    texts, clips = score.prepare(fold.judge), score.prepare(fold.made)
     scores_qn = pair_scores(score, texts, texts)
-    by_texts_bn, by_clips_qb = pair_scores(score, clips, texts), pair_scores(score, texts, clips)
     if score.spec.is_transductive:
         by_texts_bn = by_clips_qb = scores_qn
-    right_qn = texts.text_group_q.unsqueeze(1) == texts.clip_group_n
-    asked_n = right_qn.any(dim=0)
-    found = torch.zeros(2, len(tried), dtype=torch.float64)
-    for number, softmax in enumerate(tried):
-        away_n, away_q = (
-            hub_offsets(bank_bc.__getitem__, len(bank_bc), softmax=softmax, chunk_queries=2**20)
-            for bank_bc in (by_texts_bn, by_clips_qb.mT)
+    else:
+        by_texts_bn, by_clips_qb = (
+            pair_scores(score, *pair) for pair in ((clips, texts), (texts, clips))
         )
-        forward = rank_right(scores_qn - away_n, right_qn, near_is="large")
-        backward_nq = (scores_qn - away_q.unsqueeze(1)).mT[asked_n]
-        backward = rank_right(backward_nq, right_qn.mT[asked_n], near_is="large")
-        found[:, number] = torch.tensor([quality(forward), quality(backward)])
-    return found
+    asked_n = torch.isin(texts.clip_group_n, texts.text_group_q)
+    to_item = right_pairs(texts.text_group_q, texts.clip_group_n)
+    to_text = right_pairs(texts.clip_group_n[asked_n], texts.text_group_q)
+    found: tuple[list[float], list[float]] = ([], [])
+    for beta in BETAS:
+        away_n, away_q = (_offsets(bank_bc, beta=beta) for bank_bc in (by_texts_bn, by_clips_qb.mT))
+        for weight in WEIGHTS:
+            forward = rank_pairs(scores_qn - weight * away_n, to_item, near_is="large")
+            backward_nq = scores_qn.mT[asked_n] - weight * away_q
+            backward = rank_pairs(backward_nq, to_text, near_is="large")
+            found[0].append(quality(forward))
+            found[1].append(quality(backward))
+    return torch.tensor(found, dtype=torch.float64)
 
 
-def _folds(fitted_on: RankedSet) -> list[tuple[RankedSet, RankedSet]]:
-    """Give two pairs of halves: what is made of the first of a pair is judged on the second."""
-    first, second = (fitted_on.of_clips(rows) for rows in fitted_on.halves(FOLD_SEED))
-    return [(first, second), (second, first)]
-
-
-def best(tried: Iterable[Choice], quality_of: Callable[[Choice], float]) -> Choice:
-    """Give the first of those that have the highest quality."""
-    return max(tried, key=quality_of)
+def _offsets(bank_bc: Tensor, *, beta: float) -> Tensor:
+    """Give what a bank takes off every candidate at full weight, shape (C,)."""
+    return hub_offsets(
+        bank_bc.__getitem__, len(bank_bc), softmax=Softmax(beta, 1.0), chunk_queries=2**20
+    ).to(bank_bc.dtype)

@@ -66,6 +66,16 @@ def intervals(
     return {**between, "median_rank": (low, high)}
 
 
+def recall_interval(found: QueryPlaces, *, k: int, resamples: int, seed: int = 0) -> Interval:
+    """Give the 95 % interval of Recall@K alone, that which ``intervals`` gives, much sooner."""
+    hits_r1 = 100 * found.places.share_within(k).numpy()[:, None]
+    sums_g1, counts_g = _of_clusters(hits_r1, found.cluster_r.numpy())
+    draws = _draws(len(counts_g), resamples=resamples, seed=seed)
+    means = [weights_bg @ sums_g1[:, 0] / (weights_bg @ counts_g) for weights_bg in draws]
+    low, high = _limits(np.concatenate(means)[:, None])[:, 0].tolist()
+    return low, high
+
+
 def paired_test(
     first: QueryPlaces, second: QueryPlaces, *, k: int, resamples: int = 10_000, seed: int = 0
 ) -> PairedTest:

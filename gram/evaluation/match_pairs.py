@@ -14,7 +14,7 @@ from gram.config import ScoreSpec, parse_score
 from gram.data.vocabulary import WordPieces
 from gram.evaluation.embeddings import CONDITION, load_embeddings
 from gram.evaluation.fitted import directions
-from gram.evaluation.fitting import fit_score
+from gram.evaluation.fitting import Fitting
 from gram.evaluation.match_table import write_matches
 from gram.evaluation.protocol import Chosen, choose
 from gram.evaluation.ranked import RankedSet
@@ -65,11 +65,9 @@ def match_pairs(
     chosen = choose(load_embeddings(folder), settings.protocol)
     ranked = chosen.embeddings.ranked
     fitted_on = None if fit_folder is None else load_embeddings(fit_folder).ranked
-    names = settings.reranking.scores
+    names, fitting = settings.reranking.scores, Fitting(ranked if fitted_on is None else fitted_on)
     best = {
-        name: _best_pairs(
-            parse_score(name), ranked, fitted_on=fitted_on, keep=settings.reranking.keep
-        )
+        name: _best_pairs(parse_score(name), ranked, fitting=fitting, keep=settings.reranking.keep)
         for name in names
     }
     model = GramModel.load(checkpoint).to(device)
@@ -117,11 +115,10 @@ class Condition:
 
 
 def _best_pairs(
-    spec: ScoreSpec, ranked: RankedSet, *, fitted_on: RankedSet | None, keep: int
+    spec: ScoreSpec, ranked: RankedSet, *, fitting: Fitting, keep: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give the best items of every text, the best texts of every asking item, and those items."""
-    score = fit_score(spec.first_stage, ranked if fitted_on is None else fitted_on)
-    both = directions(score, ranked)
+    both = directions(fitting.fit(spec.first_stage), ranked)
     items_nk, texts_mk = (best_candidates(one, keep=keep) for one in both[:2])
     return items_nk, texts_mk, both.asked_n
 

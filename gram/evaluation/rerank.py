@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gram.evaluation.fitted import Direction, FittedScore, directions, places_of
 from gram.evaluation.ranked import RankedSet
-from gram.evaluation.ranks import CHUNK_SCORES, COMPARED_SCORES, rank_right, row_pieces
+from gram.evaluation.ranks import CHUNK_SCORES, rank_right, row_pieces
 from gram.evaluation.retrieval import QueryPlaces, RetrievalPlaces
 from gram.evaluation.scores import NearIs
 
@@ -30,6 +30,9 @@ scores -> probability that they match, float, shape (P,), in [0, 1]; large is ne
 
 PAIRS_AT_ONCE = 64
 """Pairs that are read in one call: each holds a copy of its item's condition tokens."""
+
+READ_SCORES = 2**24
+"""Scores that are held at once behind what was read: 128 MiB as float64, and some times that."""
 
 SMALLEST_PROBABILITY = 1e-12
 """Probabilities below it rank as it does, those as near to 1 likewise."""
@@ -132,13 +135,13 @@ def rank_matched(score: FittedScore, ranked: RankedSet, matches: Matches) -> Ret
     to_text = after_reading(both.item_to_text, matches.item_to_text)
     return RetrievalPlaces(
         text_to_item=QueryPlaces(
-            places=places_of(to_item, chunk_scores=COMPARED_SCORES),
+            places=places_of(to_item, chunk_scores=READ_SCORES),
             query_r=torch.arange(len(ranked.text_qd)),
             cluster_r=ranked.text_group_q,
             candidates=len(ranked.vectors_nkd),
         ),
         item_to_text=QueryPlaces(
-            places=places_of(to_text, chunk_scores=COMPARED_SCORES),
+            places=places_of(to_text, chunk_scores=READ_SCORES),
             query_r=both.asked_n,
             cluster_r=both.asked_n,
             candidates=len(ranked.text_qd),

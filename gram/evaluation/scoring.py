@@ -9,7 +9,7 @@ from pathlib import Path
 from gram.config import ScoreSpec, parse_score
 from gram.evaluation.embeddings import BenchmarkEmbeddings, load_embeddings
 from gram.evaluation.fitted import FittedScore
-from gram.evaluation.fitting import fit_score
+from gram.evaluation.fitting import Fitting
 from gram.evaluation.intervals import intervals
 from gram.evaluation.match_table import read_matches
 from gram.evaluation.place_table import write_places
@@ -26,6 +26,7 @@ from gram.evaluation.results import (
 )
 from gram.evaluation.retrieval import RetrievalPlaces, joined, rank_retrieval, summarize_places
 from gram.jobs import ScoreSettings
+from gram.progress import track
 from gram.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -78,16 +79,11 @@ def score_retrieval(
     ranked, evaluation = chosen.embeddings, settings.evaluation
     fitted_on = None if fit_folder is None else load_embeddings(fit_folder).ranked
     read = {} if matches is None else read_matches(matches)
-    found = {
-        name: score_set(
-            parse_score(name),
-            ranked.ranked,
-            fitted_on=fitted_on,
-            halves=evaluation.halves,
-            matches=read.get(name),
-        )
-        for name in evaluation.scores
-    }
+    specs = [parse_score(name) for name in evaluation.scores]
+    scored = score_set(
+        specs, ranked.ranked, fitted_on=fitted_on, halves=evaluation.halves, matches=read
+    )
+    found = dict(zip(evaluation.scores, scored, strict=True))
     if settings.protocol.captions == "best":
         found = {name: _best_captions(one) for name, one in found.items()}
     results = {
@@ -104,67 +100,87 @@ def score_retrieval(
 
 
 def score_set(
-    spec: ScoreSpec,
+    specs: Sequence[ScoreSpec],
     ranked: RankedSet,
     *,
     fitted_on: RankedSet | None,
     halves: int,
-    matches: Matches | None = None,
-) -> Scored:
-    """Rank a set by one score, fitted on other clips if it needs that.
+    matches: Mapping[str, Matches],
+) -> list[Scored]:
+    """Rank a set by several scores, fitted on other clips if they need that.
 
     Args:
-        spec: The score.
+        specs: The scores.
         ranked: Texts and clips that are ranked.
         fitted_on: Others, for what is fitted. None: random halves of the ranked ones, one of which
             is fitted on and the other one ranked.
         halves: How many random halves.
-        matches: What the matching head said of the best pairs, for a re-ranked score.
+        matches: What the matching head said of the best pairs, for each re-ranked score by name.
 
     Raises:
         ValueError: If a modality is not there, too few clips are, or pairs were not read.
     """
-    if spec.is_fitted and fitted_on is None:
-        return cross_fit(spec, ranked, halves=halves)
-    score = fit_score(spec, ranked if fitted_on is None else fitted_on)
+    halved = [spec for spec in specs if spec.is_fitted and fitted_on is None]
+    found = dict(zip(halved, cross_fit(halved, ranked, halves=halves), strict=True))
+    fitting = Fitting(ranked if fitted_on is None else fitted_on)
+    for spec in specs:
+        if spec not in found:
+            found[spec] = _scored(spec, ranked, fitting=fitting, matches=matches)
+    return [found[spec] for spec in specs]
+
+
+def _scored(
+    spec: ScoreSpec, ranked: RankedSet, *, fitting: Fitting, matches: Mapping[str, Matches]
+) -> Scored:
+    """Rank a set whole by one score."""
+    score = fitting.fit(spec)
     fits = (score,) if spec.is_fitted else ()
-    clips = len(fitted_on.vectors_nkd) if fits and fitted_on is not None else 0
+    clips = fitting.clips if fits else 0
     if not spec.is_reranked:
         places = rank_retrieval(score, ranked)
         return Scored(near_is=score.near_is, places=places, fits=fits, fitted_clips=clips)
-    if matches is None:
+    if spec.name not in matches:
         raise ValueError(f"the score {spec.name!r} needs pairs that the matching head read")
-    places = rank_matched(score, ranked, matches)
+    places = rank_matched(score, ranked, matches[spec.name])
     return Scored(near_is="large", places=places, fits=fits, fitted_clips=clips)
 
 
-def cross_fit(spec: ScoreSpec, ranked: RankedSet, *, halves: int) -> Scored:
-    """Fit a score on one random half of the clips and rank the other one, some times over.
+def cross_fit(specs: Sequence[ScoreSpec], ranked: RankedSet, *, halves: int) -> list[Scored]:
+    """Fit scores on one random half of the clips and rank the other one, some times over.
 
     The same halves are drawn for every score, so that scores can be compared, those in which
     nothing is fitted among them.
 
     Args:
-        spec: The score.
+        specs: The scores.
         ranked: Texts and clips.
         halves: How many halves are drawn.
 
     Raises:
         ValueError: If there are too few clips, or a modality is not there.
     """
-    fits, parts, rows_of_parts = [], [], []
-    for seed in range(halves):
+    if not specs:
+        return []
+    fits: list[list[FittedScore]] = [[] for _ in specs]
+    parts: list[list[RetrievalPlaces]] = [[] for _ in specs]
+    for seed in track(range(halves), total=halves, label="fitting on halves", unit="halves"):
         fitted_rows, ranked_rows = ranked.halves(seed)
-        fits.append(fit_score(spec, ranked.of_clips(fitted_rows)))
-        part = ranked.of_clips(ranked_rows)
-        parts.append(rank_retrieval(fits[-1], part))
-        rows_of_parts.append((ranked.text_rows_of(ranked_rows), ranked_rows))
-    places = joined(
-        [part.with_rows(*rows) for part, rows in zip(parts, rows_of_parts, strict=True)]
-    )
+        fitting, part = Fitting(ranked.of_clips(fitted_rows)), ranked.of_clips(ranked_rows)
+        text_rows = ranked.text_rows_of(ranked_rows)
+        for number, spec in enumerate(specs):
+            fits[number].append(fitting.fit(spec))
+            places = rank_retrieval(fits[number][-1], part)
+            parts[number].append(places.with_rows(text_rows, ranked_rows))
     clips = len(ranked.vectors_nkd) // 2
-    kept = tuple(fits) if spec.is_fitted else ()
-    return Scored(near_is=fits[0].near_is, places=places, fits=kept, fitted_clips=clips)
+    return [
+        Scored(
+            near_is=of_spec[0].near_is,
+            places=joined(places),
+            fits=tuple(of_spec) if spec.is_fitted else (),
+            fitted_clips=clips,
+        )
+        for spec, of_spec, places in zip(specs, fits, parts, strict=True)
+    ]
 
 
 def _best_captions(scored: Scored) -> Scored:

@@ -5,7 +5,7 @@ that are fitted on, mean and covariance of each modality are taken; its vectors 
 ``unit((x - mean) (C + shrinkage * mean eigenvalue of C)^-1/2)``. A large shrinkage leaves little
 but the subtraction of the mean.
 
-Shape letters of this file: R rows, N clips, K modalities, D embedding width.
+Shape letters of this file: R rows, N clips, K modalities, D embedding width, E axes.
 """
 
 from dataclasses import replace
@@ -19,6 +19,9 @@ from gram.evaluation.ranked import RankedSet
 
 FEWEST_ROWS = 2
 """Vectors that a covariance needs; a modality with fewer of them stays as it is."""
+
+EMPTY = 1e-12
+"""Share of the largest variance below which there is none, but what rounding left."""
 
 
 class Whitening(NamedTuple):
@@ -46,18 +49,32 @@ class Whitening(NamedTuple):
         )
 
 
+class ModalitySpread(NamedTuple):
+    """How vectors of one modality are spread.
+
+    Attributes:
+        mean_d: Their mean, shape (D,).
+        variance_e: Eigenvalues of their covariance that are not 0, float64, shape (E,), where E
+            is below the number of vectors and at most D.
+        axes_de: Their eigenvectors, orthonormal, float64, shape (D, E).
+    """
+
+    mean_d: Tensor
+    variance_e: Tensor
+    axes_de: Tensor
+
+
 class Spread(NamedTuple):
     """How vectors are spread, of texts and of each modality.
 
     Attributes:
-        text: Mean, shape (D,), eigenvalues of the covariance, shape (D,), and its eigenvectors,
-            shape (D, D), of the texts; None of too few.
+        text: Of the texts; None of too few.
         items: The same of each modality.
         width: D.
     """
 
-    text: tuple[Tensor, Tensor, Tensor] | None
-    items: tuple[tuple[Tensor, Tensor, Tensor] | None, ...]
+    text: ModalitySpread | None
+    items: tuple[ModalitySpread | None, ...]
     width: int
 
     def whitening(self, shrinkage: float) -> Whitening:
@@ -91,23 +108,33 @@ def spread_of(ranked: RankedSet) -> Spread:
     return Spread(text=_spread(ranked.text_qd), items=tuple(items), width=width)
 
 
-def _spread(rows_rd: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    if len(rows_rd) < FEWEST_ROWS:
+def _spread(rows_rd: Tensor) -> ModalitySpread | None:
+    """Take mean and covariance; of few vectors from their own products, whose number counts."""
+    count, width = rows_rd.shape
+    if count < FEWEST_ROWS:
         return None
     mean_d = rows_rd.mean(dim=0)
-    moved_rd = (rows_rd - mean_d).double()
-    values_d, vectors_dd = torch.linalg.eigh(moved_rd.mT @ moved_rd / len(rows_rd))
-    return mean_d, values_d.clamp_min(0), vectors_dd
+    moved_rd = (rows_rd - mean_d).double() / count**0.5
+    is_wide = count < width
+    variance_e, axes = torch.linalg.eigh(
+        moved_rd @ moved_rd.mT if is_wide else moved_rd.mT @ moved_rd
+    )
+    kept_e = variance_e > EMPTY * variance_e[-1]
+    variance_e, axes = variance_e[kept_e], axes[:, kept_e]
+    if is_wide:
+        axes = moved_rd.mT @ axes / variance_e.sqrt()
+    return ModalitySpread(mean_d, variance_e, axes)
 
 
-def _map(
-    spread: tuple[Tensor, Tensor, Tensor] | None, *, shrinkage: float, width: int
-) -> tuple[Tensor, Tensor]:
+def _map(spread: ModalitySpread | None, *, shrinkage: float, width: int) -> tuple[Tensor, Tensor]:
+    """Give mean and map: along the axes as their variances ask for, across all of them alike."""
     if spread is None:
         return torch.zeros(width), torch.eye(width)
-    mean_d, values_d, vectors_dd = spread
-    floor = shrinkage * values_d.mean().clamp_min(torch.finfo(torch.float32).tiny)
-    map_dd = (vectors_dd * (values_d + floor).rsqrt()) @ vectors_dd.mT
+    mean_d, variance_e, axes_de = spread
+    floor = shrinkage * (variance_e.sum() / width).clamp_min(torch.finfo(torch.float32).tiny)
+    along_e = (variance_e + floor).rsqrt() - floor.rsqrt()
+    map_dd = (axes_de * along_e) @ axes_de.mT
+    map_dd.diagonal().add_(floor.rsqrt())
     return mean_d, map_dd.to(mean_d.dtype)
 
 

@@ -174,7 +174,7 @@ def test_a_full_disk_ends_the_extraction(tree: Path, full_disk: Path, run_snakem
 def test_a_repeated_clip_id_ends_the_reading(tree: Path, run_snakemake: Run) -> None:
     path = tree / "data/own/annotations.json"
     records = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps([*records, records[0]]), encoding="utf-8")
+    path.write_text(json.dumps([*records, records[0] | {"desc": "another"}]), encoding="utf-8")
     done = run_snakemake(tree, INDEX)
     assert done.returncode != 0
     said = flat(done.stdout)

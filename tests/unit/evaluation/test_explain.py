@@ -13,7 +13,7 @@ from gram.config import TableConfig, TableRow
 from gram.evaluation.explain import explain_cell
 from gram.evaluation.references import Published
 from gram.evaluation.tables import make_table
-from gram.tracking import Silence
+from gram.tracking import Tracker
 
 THEIRS = {
     ("gram", "text_to_item", "R@1"): [
@@ -44,7 +44,7 @@ def table(write_scores_of: Callable[..., Path], tmp_path: Path) -> Path:
         scores=[wanted],
         references=THEIRS,
         csv=csv,
-        tracker=Silence(),
+        tracker=Tracker(),
     )
     return csv
 
@@ -127,7 +127,7 @@ def test_an_empty_cell_says_what_is_missing(table: Path, tmp_path: Path) -> None
         scores=[tmp_path / "results/scores/tva/toys.json"],
         references=THEIRS,
         csv=partial,
-        tracker=Silence(),
+        tracker=Tracker(),
         is_partial=True,
     )
     told = explain(partial, "1,text_to_item_R@1")
@@ -201,7 +201,7 @@ def test_a_number_of_several_seeds_is_traced_to_each(
     csv = tmp_path / "results/tables/seeds.csv"
     row = TableRow(run="tva", members=members, benchmark="toys", label="ours")
     table = TableConfig(title="x", rows=(row,))
-    make_table(table, scores=paths, references={}, csv=csv, tracker=Silence())
+    make_table(table, scores=paths, references={}, csv=csv, tracker=Tracker())
     told = explain(csv, "ours,text_to_item_R@1")
     assert told["number"] == "25.0 %, mean; 7.0711 points, standard deviation"
     assert told["number of tva_seed1"].startswith("30.00 %, R@1 T→item")

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from gram.config import parse_score
 from gram.evaluation.fitted import FittedScore, Hubs, directions, plain_score
-from gram.evaluation.fitting import fit_score
+from gram.evaluation.fitting import Fitting, fit_score
 from gram.evaluation.hubs import Softmax, hub_offsets
 from gram.evaluation.ranked import RankedSet, paired_set
 from gram.evaluation.retrieval import rank_retrieval
@@ -192,6 +192,22 @@ def test_whitening_with_little_shrinkage_makes_covariances_even() -> None:
     np.testing.assert_allclose(np.cov(moved.T, bias=True), np.eye(4), atol=1e-3)
 
 
+@pytest.mark.parametrize("rows", [5, 16, 40], ids=["few", "as many as wide", "many"])
+def test_a_whitening_is_the_inverse_root_of_the_covariance(rows: int) -> None:
+    text_nd = unit(rows, 16, seed=1)
+    whitening = spread_of(paired_set(text_nd, {Modality.VIDEO: text_nd})).whitening(0.5)
+    covariance = np.cov(text_nd.double().numpy().T, bias=True)
+    lifted = covariance + 0.5 * np.trace(covariance) / 16 * np.eye(16)
+    map_dd = whitening.text[1].double().numpy()
+    np.testing.assert_allclose(map_dd @ lifted @ map_dd, np.eye(16), atol=1e-5)
+
+
+def test_equal_vectors_are_whitened_to_finite_ones() -> None:
+    text_nd = unit(1, 16, seed=1).expand(6, -1).contiguous()
+    ranked = paired_set(text_nd, {Modality.VIDEO: text_nd})
+    assert bool(spread_of(ranked).whitening(3.0).of(ranked).text_qd.isfinite().all())
+
+
 def test_whitened_vectors_are_of_unit_length() -> None:
     whitened = spread_of(made(20)).whitening(3.0).of(made(20, seed=9))
     torch.testing.assert_close(whitened.vectors_nkd.norm(dim=-1), torch.ones(20, 3))
@@ -218,6 +234,32 @@ def test_whitening_without_shrinkage_is_refused() -> None:
 def test_the_same_clips_give_the_same_fit(name: str) -> None:
     one, other = (fit_score(parse_score(name), made(24)) for _ in range(2))
     assert (one.lambdas, one.hubs) == (other.lambdas, other.hubs)
+
+
+def test_a_score_is_fitted_alike_alone_and_after_others() -> None:
+    names = [
+        f"{kind}{correction}"
+        for kind in ("trusted_residual", "whitened_residual", "trusted_residual:tva", "volume")
+        for correction in ("+bank", "+dual_softmax", "")
+    ]
+    fitting = Fitting(made(24))
+    for name in names:
+        spec = parse_score(name)
+        together, alone = fitting.fit(spec), Fitting(made(24)).fit(spec)
+        assert (together.lambdas, together.hubs) == (alone.lambdas, alone.hubs)
+        assert (together.whitening is None) == (alone.whitening is None)
+
+
+@pytest.mark.parametrize("name", ["volume", "trusted_residual+bank", "cosine_video+dual_softmax"])
+def test_scores_that_are_kept_give_the_places_of_those_that_are_not(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, ranked, places = fit_score(parse_score(name), made(24)), made(20, seed=60), []
+    for kept in (2**22, 0):
+        monkeypatch.setattr("gram.evaluation.fitted.KEPT_SCORES", kept)
+        found = rank_retrieval(score, ranked)
+        places.append([*found.text_to_item.places, *found.item_to_text.places])
+    assert all(torch.equal(one, other) for one, other in zip(*places, strict=True))
 
 
 def test_a_temperature_that_is_named_is_taken() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gram.evaluation.intervals import intervals, paired_test
+from gram.evaluation.intervals import intervals, paired_test, recall_interval
 from gram.evaluation.ranks import Places
 from gram.evaluation.retrieval import QueryPlaces, summarize_places
 
@@ -45,6 +45,13 @@ def test_captions_of_one_clip_are_drawn_together() -> None:
     tenfold = found([place for place in clips for _ in range(10)], per_clip=10)
     together = intervals(tenfold, recall_at=(1,), resamples=2000)["R@1"]
     assert together == pytest.approx(alone, abs=1e-9)
+
+
+def test_the_interval_of_one_recall_is_that_among_all() -> None:
+    random = np.random.default_rng(1)
+    drawn = found(random.integers(1, 60, 300).tolist(), per_clip=3)
+    every = intervals(drawn, recall_at=(1, 5), resamples=500)
+    assert recall_interval(drawn, k=5, resamples=500) == pytest.approx(every["R@5"], abs=1e-9)
 
 
 def test_the_same_seed_draws_the_same_clips() -> None:

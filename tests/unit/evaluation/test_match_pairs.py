@@ -160,8 +160,9 @@ def test_places_after_reranking_are_those_of_a_double_loop(
         ]
         for first, second in ((forward, read), (backward, read_backward))
     ]
-    matches = read_matches(bench.read(name, keep=keep))[name]
-    found = score_set(parse_score(name), ranked, fitted_on=None, halves=1, matches=matches).places
+    matches = read_matches(bench.read(name, keep=keep))
+    (scored,) = score_set([parse_score(name)], ranked, fitted_on=None, halves=1, matches=matches)
+    found = scored.places
     assert [
         found.text_to_item.places.best_q.tolist(),
         found.item_to_text.places.best_q.tolist(),
@@ -233,4 +234,4 @@ def test_tokens_that_were_not_kept_are_named(bench: Bench) -> None:
 def test_a_score_without_its_pairs_is_told(bench: Bench) -> None:
     ranked = bench.ranked()
     with pytest.raises(ValueError, match=r"'volume\+rerank' needs pairs that the matching head"):
-        score_set(parse_score("volume+rerank"), ranked, fitted_on=None, halves=1)
+        score_set([parse_score("volume+rerank")], ranked, fitted_on=None, halves=1, matches={})

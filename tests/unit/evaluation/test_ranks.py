@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gram.evaluation.ranks import Places, rank_in_chunks, rank_right
+from gram.evaluation.ranks import Places, rank_in_chunks, rank_right, right_pairs
 from gram.evaluation.scores import NearIs
 
 
@@ -110,6 +110,20 @@ def test_chunks_change_no_place(
     whole = rank_right(scores_qc, right_qc, near_is="large")
     assert all(torch.equal(a, b) for a, b in zip(found, whole, strict=True))
     assert max(widths) * 30 <= max(30, chunk_scores)
+
+
+def test_right_pairs_are_those_of_one_group() -> None:
+    random = np.random.default_rng(3)
+    query_q, candidate_c = (torch.from_numpy(random.integers(0, 9, size)) for size in (20, 30))
+    found = right_pairs(query_q, candidate_c)
+    expected = (query_q.unsqueeze(1) == candidate_c).nonzero()
+    assert torch.equal(torch.stack(found, dim=1), expected)
+
+
+def test_large_scores_that_are_finite_are_ranked() -> None:
+    large = torch.tensor([[3e38, 3e38, 1.0]])  # whose sum is not finite
+    found = rank_right(large, torch.tensor([[False, False, True]]), near_is="small")
+    assert int(found.worst_q) == 1
 
 
 def test_no_query_gives_no_place() -> None:

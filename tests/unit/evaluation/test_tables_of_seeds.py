@@ -9,7 +9,7 @@ import pytest
 from gram.config import TableConfig, TableRow
 from gram.evaluation.references import Published
 from gram.evaluation.tables import make_table
-from gram.tracking import Silence
+from gram.tracking import Tracker
 
 WriteScores = Callable[..., Path]
 
@@ -23,7 +23,7 @@ def _make(folder: Path, row: TableRow, scores: list[Path]) -> dict[str, str]:
         scores=scores,
         references={("gram", "text_to_item", "R@1"): [PAPER]},
         csv=folder / "x.csv",
-        tracker=Silence(),
+        tracker=Tracker(),
     )
     return {kind: (folder / f"x.{kind}").read_text(encoding="utf-8") for kind in ("csv", "md")}
 
@@ -70,7 +70,7 @@ def test_a_partial_table_says_which_seeds_are_missing(
         scores=[write_scores_of("tva_seed0"), write_scores_of("tv")],
         references={},
         csv=tmp_path / "x.csv",
-        tracker=Silence(),
+        tracker=Tracker(),
         is_partial=True,
     )
     told = (tmp_path / "x.md").read_text(encoding="utf-8")

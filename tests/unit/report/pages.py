@@ -18,7 +18,7 @@ from gram.evaluation.rerank import BestPairs, Matches, best_candidates
 from gram.evaluation.scoring import score_retrieval
 from gram.jobs import PageSettings, ScoreSettings
 from gram.report.retrieval import show_retrieval
-from gram.tracking import Silence
+from gram.tracking import Tracker
 
 NASTY = '<script>document.title = "hit"</script> "quoted" \'too\' & <b onclick=x>'
 NASTY_ID = '"><img src=x onerror="document.title = \'hit\'">.mp4'
@@ -114,7 +114,7 @@ def make_page(
         ),
         scores=folder / "toys.json",
         places=folder / "toys.parquet",
-        tracker=Silence(),
+        tracker=Tracker(),
     )
     page = folder / "report/retrieval/run/toys.html"
     show_retrieval(

@@ -19,7 +19,7 @@ from gram.jobs import ClipUse, PageSettings, ReportSettings, ScoreSettings
 from gram.report.folder import ReportInputs, make_report
 from gram.report.retrieval import show_retrieval
 from gram.rule_graph import RuleGraph, write_graph
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.types import Modality
 from tests.unit.report.pages import Page
 
@@ -78,14 +78,14 @@ class Inputs:
             ),
             scores=output,
             places=output.with_suffix(".parquet"),
-            tracker=Silence(),
+            tracker=Tracker(),
         )
         return output
 
     def tabulate(self, name: str, table: TableConfig, *, scores: list[Path]) -> Path:
         """Make a table and give its CSV file."""
         csv = self._path("tables", f"{name}.csv")
-        make_table(table, scores=scores, references={}, csv=csv, tracker=Silence())
+        make_table(table, scores=scores, references={}, csv=csv, tracker=Tracker())
         return csv
 
     def report(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import loop
 from gram.training.stopping import DivergedError
 
@@ -14,11 +14,12 @@ Train = Callable[..., Path]
 MakeSettings = Callable[..., TrainSettings]
 
 
-class Counter(Silence):
+class Counter(Tracker):
     """Counts the steps that it is told of."""
 
     def __init__(self) -> None:
         """Begin at none."""
+        super().__init__()
         self.steps = 0
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:

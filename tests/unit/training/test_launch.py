@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training.launch import DeadProcessError, Processes, command, run_training
 from gram.training.preparation import TrainingFiles
 from gram.training.stopping import STOPPED_EXIT_CODE
@@ -143,7 +143,7 @@ def run_two(
             {**RESOURCES, **resources},
             threads=2,
             log_file=tmp_path / "log.txt",
-            tracker=Silence(),
+            tracker=Tracker(),
         )
         return tmp_path / folder
 
