@@ -93,3 +93,12 @@ def test_with_other_settings_the_training_begins(
     diverge(run, diverging)
     names = {path.name for path in run(make_settings()).iterdir()}
     assert names == {"history.csv", "last.json", "last.safetensors"}
+
+
+def test_a_damaged_note_keeps_no_training_from_beginning(
+    run: Train, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    note = tmp_path / "run/partial/diverged.json"
+    note.parent.mkdir(parents=True)
+    note.write_text("", encoding="utf-8")
+    assert (run(make_settings(steps=1)) / "last.safetensors").exists()
