@@ -14,7 +14,7 @@ from gram.files import write_text
 ROW_PIXELS = 64
 """From one row of rules to the next."""
 
-CHARACTER_PIXELS = 7.4
+CHARACTER_PIXELS = 8
 """Width of a letter of the labels, about."""
 
 BOX_PIXELS = 38
@@ -116,6 +116,7 @@ def draw_graph(graph: RuleGraph) -> str:
     ]
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total:.0f} {height}" role="img" '
+        f'style="max-width:{total:.0f}px" '
         'aria-label="Rules of the workflow, and which reads the files of which" '
         'font-family="system-ui, sans-serif" font-size="12.5">'
     )

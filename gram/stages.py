@@ -29,7 +29,7 @@ VERSIONS: dict[str, int] = {
     "embed_benchmark": 4,
     "match_pairs": 1,
     "score_retrieval": 3,
-    "make_table": 3,
+    "make_table": 4,
     "show_retrieval": 1,
     "make_report": 5,
     "draw_volumes": 1,

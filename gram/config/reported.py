@@ -20,7 +20,8 @@ def resolved(config: Config) -> dict[str, Any]:
     """Give the settings that the lines of the report go back to, whole, as they can be read again.
 
     Of runs, benchmarks, data sets, weights and tables those that no line goes back to are left out,
-    so that a change of them makes no new report.
+    so that a change of them makes no new report. What every run starts from stays, since a start
+    that reads this reads the runs of config/config.yaml too, which must fit the rest.
     """
     rows = [row for table in config.targets for row in config.tables[table].rows]
     shown = (*rows, config.showcase)
@@ -37,7 +38,7 @@ def resolved(config: Config) -> dict[str, Any]:
         "weights": weights,
         "tables": set(config.targets),
     }
-    whole = config.model_dump(mode="json", exclude={"defaults"})
+    whole = config.model_dump(mode="json")
     for section, names in kept.items():
         whole[section] = {name: one for name, one in whole[section].items() if name in names}
     whole["report"]["showcase"] = config.showcase.model_dump(mode="json")

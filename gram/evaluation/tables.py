@@ -42,6 +42,9 @@ DIRECTIONS = {"text_to_item": "T→item", "item_to_text": "item→T"}
 RUNS = "runs"
 """The column of the CSV that names the runs of a line: one, or one a seed, with spaces between."""
 
+REFERENCE = "reference"
+"""The column that names the published numbers that a line stands beside; empty: none."""
+
 BESIDE = ("low", "high", "spread", "paper", "reruns", "difference", "mark")
 """What stands behind a recall in the CSV: ``text_to_item_R@1_low`` and so on."""
 
@@ -81,6 +84,7 @@ class TableLine:
     Attributes:
         names: Text of each column of ``NAMES``.
         runs: The runs that it shows.
+        reference: Name of the published numbers beside it, or nothing.
         recalls: By direction and ``R@K``, in the order of the columns; none where the scores of
             the line are missing.
         counts: Value of each column of ``COUNTS``; none where the scores are missing.
@@ -88,6 +92,7 @@ class TableLine:
 
     names: tuple[str, ...]
     runs: tuple[str, ...]
+    reference: str
     recalls: Mapping[tuple[str, str], Recall]
     counts: tuple[int, ...] | None
 
@@ -212,7 +217,13 @@ def _line(
     names = (label, row.run, row.benchmark, row.score, letters)
     trained_on = max(result.trained_on for result in of_runs)
     counts = (scores[0].gallery, of_runs[0].queries, trained_on)
-    return TableLine(names=names, runs=row.runs, recalls=recalls, counts=counts)
+    return TableLine(
+        names=names,
+        runs=row.runs,
+        reference=row.reference or "",
+        recalls=recalls,
+        counts=counts,
+    )
 
 
 def _recall(
@@ -234,7 +245,9 @@ def _recall(
 def _missing_line(row: TableRow) -> TableLine:
     label = row.label or f"{row.run} by {row.score}"
     names = (label, row.run, row.benchmark, row.score, ABSENT)
-    return TableLine(names=names, runs=row.runs, recalls={}, counts=None)
+    return TableLine(
+        names=names, runs=row.runs, reference=row.reference or "", recalls={}, counts=None
+    )
 
 
 def _as_csv(lines: Sequence[TableLine], *, recall_at: Sequence[int]) -> str:
@@ -243,7 +256,7 @@ def _as_csv(lines: Sequence[TableLine], *, recall_at: Sequence[int]) -> str:
     columns = [(direction, f"R@{k}") for direction in DIRECTIONS for k in recall_at]
     recalls = [f"{direction}_{name}" for direction, name in columns]
     beside = [f"{recall}_{what}" for recall in recalls for what in BESIDE]
-    writer.writerow([*NAMES, *recalls, *COUNTS, RUNS, *beside])
+    writer.writerow([*NAMES, *recalls, *COUNTS, RUNS, REFERENCE, *beside])
     for line in lines:
         found = [line.recalls.get(column) for column in columns]
         values = ["" if one is None else round(one.percent, 4) for one in found]
@@ -254,6 +267,7 @@ def _as_csv(lines: Sequence[TableLine], *, recall_at: Sequence[int]) -> str:
                 *values,
                 *(line.counts or ("",) * len(COUNTS)),
                 " ".join(line.runs),
+                line.reference,
                 *more,
             ]
         )

@@ -29,13 +29,11 @@ class Cell:
         text: The recall.
         beside: Its 95 % interval, in brackets, or its spread over seeds.
         is_best: Whether it is the best.
-        mark: Where it lies beside the paper's number: a key of ``MARKS``, or none.
     """
 
     text: str
     beside: str
     is_best: bool
-    mark: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +141,12 @@ def _best_of_galleries(
 
 def _cell(row: Row, name: str, best: Mapping[tuple[str, str, str], float]) -> Cell:
     if not row[name]:
-        return Cell(text=ABSENT, beside="", is_best=False, mark=None)
+        return Cell(text=ABSENT, beside="", is_best=False)
     value = round(float(row[name]), 1)
     return Cell(
         text=f"{value:.1f}",
         beside=_beside(row, name),
         is_best=best.get((row["benchmark"], row["gallery"], name)) == value,
-        mark=row[f"{name}_mark"] or None,
     )
 
 

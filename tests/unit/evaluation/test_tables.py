@@ -86,6 +86,7 @@ def test_the_csv_has_the_agreed_columns(write_scores_of: WriteScores, tmp_path: 
         "queries": "24",
         "trained_on": "2",
         "runs": "tva",
+        "reference": "",
     }
 
 

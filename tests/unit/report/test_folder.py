@@ -21,6 +21,7 @@ from gram.report.retrieval import show_retrieval
 from gram.rule_graph import RuleGraph, write_graph
 from gram.tracking import Tracker
 from gram.types import Modality
+from tests.browser import CHROMIUM, browser
 from tests.unit.report.pages import Page
 
 MakeEmbeddings = Callable[..., BenchmarkEmbeddings]
@@ -304,6 +305,26 @@ def test_a_figure_s_files_are_shown_and_linked(inputs: Inputs) -> None:
     assert "By length" in page.text
     assert "Short ones <b>." in page.text
     assert (inputs.folder / "report/figures/by length.pdf").read_bytes() == files[0].read_bytes()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_opened_from_disk_the_page_shows_its_figures_and_asks_for_nothing_else(
+    inputs: Inputs,
+) -> None:
+    figure = inputs.folder / "drawn/lengths.svg"
+    figure.parent.mkdir(exist_ok=True)
+    size = 'width="40" height="20" viewBox="0 0 40 20"'
+    figure.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}/>', encoding="utf-8")
+    inputs.report(figures=[figure])
+    with browser() as seen:
+        seen.look(width=1000)
+        seen.open(inputs.folder / "report/index.html")
+        assert seen.run("[...document.images].map(one => one.naturalWidth)") == [40]
+        assert f"Toys {NASTY}" in seen.run("document.body.innerText")
+        assert seen.run("document.title") == "GRAM: retrieval report"
+        folder = (inputs.folder / "report").as_uri()
+        assert [one for one in seen.requests if not one.startswith(folder)] == []
+        assert seen.said == []
 
 
 def test_the_rules_are_drawn(inputs: Inputs, html: str) -> None:
