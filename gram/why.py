@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from gram.jobs import flat_settings
+from gram.job_sections import flat_settings
 
 NOTHING = "Nothing to be done"
 PARAMS = re.compile(r"now across all output: before: (.*) now: (.*)$", re.MULTILINE)

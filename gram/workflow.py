@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from gram.config import Section, describe_problems
-from gram.jobs import flat_settings
+from gram.job_sections import flat_settings
 from gram.lease import TakenError, account_of, held, living_holders
 from gram.rule_graph import RuleGraph, read_graph, with_finished, write_graph
 from gram.tracking import ADDRESS_VARIABLE, JobIdentity, finish_invocation, tracked_job

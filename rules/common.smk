@@ -11,7 +11,7 @@ from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
 from gram.fetch.plan import make_plan
-from gram.jobs import job_settings
+from gram.job_sections import job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address

@@ -1,7 +1,7 @@
 """Input functions of embeddings, scores, tables and the report."""
 
 from gram.config import parse_score
-from gram.jobs import clip_uses
+from gram.job_sections import clip_uses
 
 
 def embeddings_of(run, benchmark, split):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
+from matplotlib.axes import Axes
 
 from gram.data.status import Status
-from gram.evaluation.account import account_dataset
+from gram.evaluation.account import SplitAccount, account_dataset
 from gram.figures.style import BARS, HATCHES, Words, new_figure, write_figure
 from gram.files import write_text
 from gram.jobs import ClipUse
@@ -36,45 +37,13 @@ def draw_account(
     ]
     if not accounts:
         raise ValueError(f"{index} lists no clip; look at the annotations of {dataset}")
-    numbers = pd.DataFrame(
-        [
-            {
-                "split": account.split,
-                "step": step.label,
-                "clips": step.clips,
-                "percent": 100 * step.clips / account.steps[0].clips,
-                "lost": step.lost,
-                "because": step.reasons,
-                "is_use": step.use is not None,
-            }
-            for account in accounts
-            for step in account.shown
-        ]
-    )
+    numbers = _numbers(accounts)
     sizes = [len(account.shown) for account in accounts]
     with new_figure(height=0.9 + 0.5 * len(sizes) + 0.26 * sum(sizes)) as figure:
         axes = figure.subplots(len(sizes), squeeze=False, sharex=True, height_ratios=sizes).ravel()
         for axis, account in zip(axes, accounts, strict=True):
             rows = numbers[numbers["split"] == account.split]
-            drawn = axis.barh(
-                range(len(rows)),
-                rows["percent"],
-                height=0.72,
-                color=[BARS[int(is_use)] for is_use in rows["is_use"]],
-                hatch=[HATCHES[int(is_use)] for is_use in rows["is_use"]],
-            )
-            texts = [
-                f"{clips:,}" + (f"  (lost {gone:,})" if gone else "")
-                for clips, gone in zip(rows["clips"], rows["lost"], strict=True)
-            ]
-            axis.bar_label(drawn, labels=texts, padding=4, fontsize=9)
-            axis.set_title(account.split)
-            axis.set_yticks(range(len(rows)), rows["step"])
-            axis.tick_params(axis="y", length=0)
-            axis.invert_yaxis()
-            axis.set_xlim(0, 122)  # room for the numbers beside a bar of 100
-            axis.set_xticks(range(0, 101, 20))
-            axis.grid(visible=False, axis="y")
+            _draw_split(axis, rows, split=account.split)
         axes[-1].set_xlabel("% of the clips that are listed")
         gone = _lost(index)
         write_text(lost, gone.to_csv(index=False, lineterminator="\n"))
@@ -89,6 +58,48 @@ def draw_account(
         write_figure(
             figure, svg, words=Words(title, caption), numbers=numbers.drop(columns="is_use")
         )
+
+
+def _numbers(accounts: Sequence[SplitAccount]) -> pd.DataFrame:
+    """Give a row a step of each split."""
+    return pd.DataFrame(
+        [
+            {
+                "split": account.split,
+                "step": step.label,
+                "clips": step.clips,
+                "percent": 100 * step.clips / account.steps[0].clips,
+                "lost": step.lost,
+                "because": step.reasons,
+                "is_use": step.use is not None,
+            }
+            for account in accounts
+            for step in account.shown
+        ]
+    )
+
+
+def _draw_split(axis: Axes, rows: pd.DataFrame, *, split: str) -> None:
+    """Draw a bar a step, with the clips that are left and those that are lost."""
+    drawn = axis.barh(
+        range(len(rows)),
+        rows["percent"],
+        height=0.72,
+        color=[BARS[int(is_use)] for is_use in rows["is_use"]],
+        hatch=[HATCHES[int(is_use)] for is_use in rows["is_use"]],
+    )
+    texts = [
+        f"{clips:,}" + (f"  (lost {gone:,})" if gone else "")
+        for clips, gone in zip(rows["clips"], rows["lost"], strict=True)
+    ]
+    axis.bar_label(drawn, labels=texts, padding=4, fontsize=9)
+    axis.set_title(split)
+    axis.set_yticks(range(len(rows)), rows["step"])
+    axis.tick_params(axis="y", length=0)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 122)  # room for the numbers beside a bar of 100
+    axis.set_xticks(range(0, 101, 20))
+    axis.grid(visible=False, axis="y")
 
 
 def _lost(index: Path) -> pd.DataFrame:

@@ -1,9 +1,11 @@
 """Figure: clips in the plane, by class, with silhouettes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_samples
@@ -62,22 +64,7 @@ def draw_classes(folder: Path, *, protocol: ProtocolConfig, svg: Path) -> None:
         numbers.loc[has_n, f"silhouette_{name}"] = _silhouettes(vectors_nd[has_n], group_n[has_n])
         silhouettes.append(f"{name} {numbers[f'silhouette_{name}'].mean():.3f}")
     with new_figure(height=5.2) as figure:
-        axis = figure.subplots()
-        for number, group in enumerate(chosen):
-            drawn = numbers[group_n == group]
-            axis.plot(
-                drawn["x"],
-                drawn["y"],
-                linestyle="none",
-                marker=MARKERS[number % len(MARKERS)],
-                markersize=5,
-                alpha=0.8,
-                color=color(number),
-                label=_short(embedded.queries[group]),
-            )
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.set_aspect("equal", adjustable="datalim")
+        _draw(figure.subplots(), numbers, names=[embedded.queries[group] for group in chosen])
         figure.legend(loc="outside lower left", ncols=3)
         caption = (
             f"{embedded.run} on {embedded.benchmark}: {len(numbers):,} clips of the {len(chosen)} "
@@ -85,6 +72,25 @@ def draw_classes(folder: Path, *, protocol: ProtocolConfig, svg: Path) -> None:
             f"by cosine, of the vectors and not of the picture: {', '.join(silhouettes)}."
         )
         write_figure(figure, svg, words=Words("Clips by class", caption), numbers=numbers)
+
+
+def _draw(axis: Axes, numbers: pd.DataFrame, *, names: Sequence[str]) -> None:
+    """Draw the clips of each class with a marker and a color of its own."""
+    for number, name in enumerate(names):
+        drawn = numbers[numbers["class"] == name]
+        axis.plot(
+            drawn["x"],
+            drawn["y"],
+            linestyle="none",
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=5,
+            alpha=0.8,
+            color=color(number),
+            label=_short(name),
+        )
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_aspect("equal", adjustable="datalim")
 
 
 def _largest(group_n: NDArray[np.int64]) -> NDArray[np.int64]:

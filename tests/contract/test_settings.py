@@ -11,7 +11,7 @@ import yaml
 
 import gram.jobs
 from gram.config import Config, Section, merged
-from gram.jobs import job_settings
+from gram.job_sections import job_settings
 
 ROOT = Path(__file__).parents[2]
 WILDCARDS = {

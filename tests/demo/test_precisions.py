@@ -21,7 +21,8 @@ import yaml
 from gram.config import Config, merged
 from gram.evaluation.embed import embed_benchmark
 from gram.evaluation.scoring import score_retrieval
-from gram.jobs import EmbedSettings, ScoreSettings, TrainSettings, job_settings
+from gram.job_sections import job_settings
+from gram.jobs import EmbedSettings, ScoreSettings, TrainSettings
 from gram.tracking import Tracker
 from gram.training.loop import train
 from gram.training.means import Means

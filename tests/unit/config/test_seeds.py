@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gram.config import Config
-from gram.jobs import clip_uses
+from gram.job_sections import clip_uses
 from tests.unit.config.small import config
 
 

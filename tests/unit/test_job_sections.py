@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gram.config import Config, merged
-from gram.jobs import clip_uses, embedded_split, job_settings, trained_splits
+from gram.job_sections import clip_uses, embedded_split, job_settings, trained_splits
 
 FOLDER = Path(__file__).parents[2] / "config"
 
