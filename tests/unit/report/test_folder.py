@@ -314,7 +314,10 @@ def test_opened_from_disk_the_page_shows_its_figures_and_asks_for_nothing_else(
     figure = inputs.folder / "drawn/lengths.svg"
     figure.parent.mkdir(exist_ok=True)
     size = 'width="40" height="20" viewBox="0 0 40 20"'
-    figure.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}/>', encoding="utf-8")
+    told = "<title>Lengths</title><desc>Of captions.</desc>"
+    figure.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{told}</svg>', encoding="utf-8"
+    )
     inputs.report(figures=[figure])
     with browser() as seen:
         seen.look(width=1000)
