@@ -83,13 +83,16 @@ class Choice:
     """
 
     def __init__(
-        self, settings: TrainSettings, rows: pa.Table | None, *, index: Path, checkpoint: Path
+        self, settings: TrainSettings, rows: pa.Table | None, *, shards: Path, checkpoint: Path
     ) -> None:
-        """Take the validation clips; None: nothing is scored, and the last weights are kept."""
+        """Take the validation clips, and the folder of their shards.
+
+        None instead of clips: nothing is scored, and the last weights are kept.
+        """
         self._settings, self._validation = settings.training, settings.training.validation
         self._folder, self._stem = checkpoint.parent / "partial", checkpoint.stem
         self._saved_best = [0, 0]
-        self._clips = None if rows is None else _Clips(settings, rows, folder=index.parent)
+        self._clips = None if rows is None else _Clips(settings, rows, folder=shards)
 
     def consider(
         self, model: GramModel, rows: list[HistoryRow], *, is_last: bool, precision: Precision

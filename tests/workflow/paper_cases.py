@@ -152,9 +152,9 @@ YOUCOOK2_CHUNKS = {
 }
 
 FREE_OF_TRAINING = (
-    *("mem_mb=9000", "processes=2", "cache_mib=64", "checkpoint_steps=7", "spare_seconds=60"),
-    *("micro_batch=2", "checkpoint_activations=1", "compile=1", "shard_model=1"),
-    *("track_checkpoint=0", "register_model=1"),
+    *("mem_mb=9000", "processes=2", "cache_mib=64", "stage_shards=1", "checkpoint_steps=7"),
+    *("spare_seconds=60", "micro_batch=2", "checkpoint_activations=1", "compile=1"),
+    *("shard_model=1", "track_checkpoint=0", "register_model=1"),
 )
 NEW_LINE = {"run": "gram_tvasd", "benchmark": "msrvtt"}
 
