@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.extraction import extraction_section, many_section
 from bench.loader import loader_section
+from bench.planning import planning_section
 from bench.ranks import ranks_section
 from bench.rerank import rerank_section
 from bench.shards import shards_section
@@ -44,6 +45,7 @@ SECTIONS: dict[str, Callable[[Path, Tell], str]] = {
     "training": training_section,
     "ranks": lambda folder, _: ranks_section(),
     "rerank": lambda _, __: rerank_section(),
+    "planning": planning_section,
 }
 """What is measured, by name: the section's text, from a temporary folder."""
 

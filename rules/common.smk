@@ -61,7 +61,7 @@ wildcard_constraints:
     dataset="|".join(CONFIG.datasets) or "none",
     source="|".join(PLAN.sources) or "none",
     annotation="|".join(map(re.escape, PLAN.annotations)) or "none",
-    chunk=r"\d{4}",
+    chunk=r"\d{4,5}",
     split="[a-z0-9_]+",
     run="|".join(CONFIG.runs) or "none",
     benchmark="|".join(CONFIG.benchmarks) or "none",
@@ -93,6 +93,31 @@ def retries(count):
 def chunk_names(dataset):
     """Names of a data set's chunks, values of the wildcard."""
     return [f"{number:04d}" for number in range(CONFIG.datasets[dataset].chunks)]
+
+
+PART_CHUNKS = 3000
+"""Chunks that one start of the workflow plans within minutes; of more, parts are targets."""
+
+
+def large_data_sets():
+    """Pairs of a data set that has more chunks than one start should plan, and a part, from 1."""
+    counts = {name: one.chunks for name, one in CONFIG.datasets.items()}
+    return [
+        (name, number + 1)
+        for name, count in counts.items()
+        if count > PART_CHUNKS
+        for number in range(-(-count // PART_CHUNKS))
+    ]
+
+
+def of_part(pattern, dataset, part):
+    """Input function: the pattern for each chunk of a part of a data set."""
+
+    def files(wildcards):
+        chunks = chunk_names(dataset)[(part - 1) * PART_CHUNKS : part * PART_CHUNKS]
+        return expand(pattern, dataset=dataset, chunk=chunks)
+
+    return files
 
 
 def of_chunks(pattern):

@@ -89,3 +89,15 @@ rule learn_vocabulary:
         "Learning the vocabulary of {wildcards.dataset}, {wildcards.split}"
     script:
         "../workflow/scripts/learn_vocabulary.py"
+
+
+# Beyond the reach of one plan: `snakemake NAME_part_1` and so on, each with the chunks of that part
+# alone, then all by `--batch index_shards=N/N`, which takes the chunks of other batches as they are.
+for dataset, part in large_data_sets():
+
+    rule:
+        name:
+            f"{dataset}_part_{part}"
+        input:
+            of_part(rules.pack_shards.output.index, dataset, part),
+        localrule: True

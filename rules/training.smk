@@ -56,6 +56,7 @@ rule pretrain_model:
         gpu=1,  # one process each, of all nodes together; 0: the CPU
         processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
+        stage_shards=0,  # 1: copied to the node's own disk, where `tmpdir` is, and read there
         checkpoint_steps=500,  # between two partial checkpoints
         spare_seconds=300,  # before a Slurm job's time limit, to save a state and be requeued
         micro_batch=0,  # clips whose graph is held at once; 0: all
@@ -97,6 +98,7 @@ rule finetune_model:
         gpu=1,  # one process each, of all nodes together; 0: the CPU
         processes=1,  # where gpu is 0
         cache_mib=0,  # memory for decoded clips, within mem_mb
+        stage_shards=0,  # 1: copied to the node's own disk, where `tmpdir` is, and read there
         checkpoint_steps=500,  # between two partial checkpoints
         spare_seconds=300,  # before a Slurm job's time limit, to save a state and be requeued
         micro_batch=0,  # clips whose graph is held at once; 0: all

@@ -71,7 +71,7 @@ class FolderDataset(Section):
         ),
     )
     chunks: int = Field(
-        1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
+        1, ge=1, le=99_999, description="Number of jobs that the clips are divided into."
     )
     fetch: FetchConfig | None = Field(
         None, description="What is fetched from others; none: nothing, files are put there by hand."
@@ -96,7 +96,7 @@ class GeneratedDataset(Section):
     pixels: int = Field(96, ge=32, le=1024, description="Width and height of the picture.")
     frames_per_second: int = Field(8, ge=1, le=60, description="Frame rate of the picture, in Hz.")
     chunks: int = Field(
-        1, ge=1, le=9999, description="Number of jobs that the clips are divided into."
+        1, ge=1, le=99_999, description="Number of jobs that the clips are divided into."
     )
 
     @model_validator(mode="after")

@@ -102,7 +102,7 @@ class Choice:
         settings: TrainSettings,
         clips: pa.Table | None,
         *,
-        index: Path,
+        shards: Path,
         partial: PartialCheckpoints,
         rows: list[HistoryRow],
     ) -> None:
@@ -111,14 +111,14 @@ class Choice:
         Args:
             settings: Of the training.
             clips: Rows of the index that score it; None: the last weights are kept.
-            index: Shard index of the clips.
+            shards: Folder of the clips' shards.
             partial: Names the folder, and what the training is made with.
             rows: History so far.
         """
         self._settings, self._validation = settings.training, settings.training.validation
         made_with = hashlib.sha256(partial.made_with.encode()).hexdigest()[:DIGEST_LETTERS]
         self._folder, self._stem = partial.folder, f"{made_with}.best"
-        self._clips = None if clips is None else _Clips(settings, clips, folder=index.parent)
+        self._clips = None if clips is None else _Clips(settings, clips, folder=shards)
         self._saved_best = [self.best_step(rows)] * KEPT
 
     def consider(

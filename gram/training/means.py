@@ -15,6 +15,7 @@ class Means:
         device: Where to train.
         workers: Threads that read clips ahead; 0: each batch is read when it is needed.
         cache_mib: Memory for decoded clips that are kept between epochs, in MiB; 0 keeps none.
+        stage_shards: Copy the shards to the node's own disk first, and read them there.
         checkpoint_steps: Steps between two partial checkpoints, at least 1.
         micro_batch: Clips of a process's share whose graph is held at the same time; None: all.
         checkpoint_activations: Compute the encoders' layers again in the backward pass instead of
@@ -28,6 +29,7 @@ class Means:
     device: torch.device
     workers: int = 0
     cache_mib: int = 0
+    stage_shards: bool = False
     checkpoint_steps: int = 500
     micro_batch: int | None = None
     checkpoint_activations: bool = False
@@ -38,6 +40,7 @@ class Means:
 
     RESOURCES: ClassVar = (
         "cache_mib",
+        "stage_shards",
         "checkpoint_steps",
         "micro_batch",
         "checkpoint_activations",
@@ -78,6 +81,7 @@ class Means:
             device=device,
             workers=max(0, threads - 1),
             cache_mib=given["cache_mib"],
+            stage_shards=bool(given["stage_shards"]),
             checkpoint_steps=given["checkpoint_steps"],
             micro_batch=given["micro_batch"] or None,
             checkpoint_activations=bool(given["checkpoint_activations"]),

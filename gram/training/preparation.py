@@ -1,7 +1,7 @@
 """What a training is made of before its first step: files, model, clips, the state it starts in."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from gram.config import TrainingConfig, canonical_json
 from gram.data.clip_dataset import ClipDataset
 from gram.data.loader import batches
 from gram.data.order import Share
+from gram.data.staging import staged
 from gram.data.transfer import on_device
 from gram.data.vocabulary import WordPieces, read_vocabulary
 from gram.files import sha256_of
@@ -144,7 +145,8 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
 
     Raises:
         DivergedError: If an earlier try with these settings came to numbers that are not finite.
-        ValueError: If no clip can be used, or the model has nothing to share.
+        ValueError: If no clip can be used, the model has nothing to share, or the node's disk no
+            space for shards that are to be copied there.
     """
     fingerprint = made_with(settings, files)
     note = DivergenceNote(files.checkpoint, made_with=fingerprint)
@@ -156,15 +158,18 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
     trained, validated = split_clips(settings, files.index)
     counts = ", ".join(f"{name} {count}" for name, count in trained.counts.items())
     log.info("clips: %s", counts)
-    dataset = build_dataset(
-        settings, trained.rows, folder=files.index.parent, pieces=model.pieces, means=means
-    )
     if own_rank() > 0:  # each rank draws noise of its own
         seed_rank(settings.seed, rank=own_rank())
     state = TrainingState(
         model=model, optimizer=optimizer, scaler=precision.scaler, rows=[], seed=settings.seed
     )
-    with PartialCheckpoints(files.checkpoint, made_with=fingerprint) as partial:
+    with (
+        _shards(files.index.parent, (trained.rows, validated), means=means) as shards,
+        PartialCheckpoints(files.checkpoint, made_with=fingerprint) as partial,
+    ):
+        dataset = build_dataset(
+            settings, trained.rows, folder=shards, pieces=model.pieces, means=means
+        )
         partial.load(state)
         yield Training(
             settings=settings,
@@ -176,13 +181,24 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
             num_steps=count_steps(settings.training, clips=len(dataset)),
             state=state,
             partial=partial,
-            choice=Choice(settings, validated, index=files.index, partial=partial, rows=state.rows),
+            choice=Choice(settings, validated, shards=shards, partial=partial, rows=state.rows),
             facts={
                 "gram.clips": counts,
                 **{f"gram.sha256_of_{name}": one for name, one in files.digests().items()},
             },
             note=note,
         )
+
+
+@contextmanager
+def _shards(folder: Path, tables: Sequence[pa.Table | None], *, means: Means) -> Iterator[Path]:
+    """Give the folder that the shards of some clips are read from: theirs, or a copy nearby."""
+    if not means.stage_shards:
+        yield folder
+        return
+    names = {name for rows in tables if rows is not None for name in rows["shard"].to_pylist()}
+    with staged(folder, names) as copy:
+        yield copy
 
 
 def made_with(settings: TrainSettings, files: TrainingFiles) -> str:

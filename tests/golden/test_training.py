@@ -209,7 +209,7 @@ def training_of(
             model=model, optimizer=optimizer, scaler=precision.scaler, rows=[], seed=0
         ),
         partial=partial,
-        choice=Choice(settings, None, index=folder / "index.parquet", partial=partial, rows=[]),
+        choice=Choice(settings, None, shards=folder, partial=partial, rows=[]),
         facts={"batch": make_batch(recorded.tensors, model.modalities)},  # type: ignore[dict-item]
         note=DivergenceNote(folder / "last.safetensors", made_with="{}"),
     )

@@ -24,14 +24,14 @@ class Used:
     peak_mib: float
 
 
-def run_module(module: str, *arguments: str | Path) -> Used:
-    """Run a module of this checkout in a new process and tell what it used.
+def run_module(module: str, *arguments: str | Path, folder: Path = ROOT) -> Used:
+    """Run a module in a new process, in this checkout or a copy of it, and tell what it used.
 
     Raises:
         subprocess.CalledProcessError: If it fails.
     """
     command = [sys.executable, __file__, sys.executable, "-m", module, *map(str, arguments)]
-    said = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    said = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True).stdout
     return Used(**json.loads(said))
 
 

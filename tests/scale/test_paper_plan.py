@@ -1,7 +1,6 @@
 """The paper's own settings are planned whole, from annotations and weights to the tables."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from gram.config import Config, parse_score
+from tests.planned import planned_jobs
 from tests.scale.paper_tree import make_paper_tree
 
 ROOT = Path(__file__).parents[2]
@@ -48,8 +48,7 @@ def planned_jobs(tree: Path, *targets: str) -> dict[str, int]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    table = done.stdout.split("Job stats:")[1]
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+    return planned_jobs(done.stdout)
 
 
 def pairs_of(config: Config) -> set[tuple[str, str]]:

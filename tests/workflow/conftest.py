@@ -1,12 +1,10 @@
 """A tiny workflow that has run to its end, and ways to ask what would run in a copy of it."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,13 @@ import yaml
 
 from gram.config import GeneratedDataset
 from gram.data.generate import generate_clips
+from tests.planned import planned_jobs
 
 TINY = "tests/workflow/tiny.yaml"
 ENVIRONMENT = {"MLFLOW_TRACKING_URI": "", "GRAM_FFMPEG": imageio_ffmpeg.get_ffmpeg_exe()}
 """Of every start: untracked, and decoded as the demo does, so that both give the same bytes."""
 
-TARGETS = {"all", "total"}
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -115,9 +114,4 @@ def _planned_rules(
         tree, *arguments, "--dry-run", "--quiet", "rules", profile=profile, overlay=overlay
     )
     assert done.returncode == 0, done.stdout
-    if "Nothing to be done" in done.stdout:
-        return {}
-    table = done.stdout.split("Job stats:")[1]
-    counts = Counter({name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.M)})
-    assert counts["total"] == sum(counts.values()) - counts["total"], done.stdout
-    return {name: count for name, count in counts.items() if name not in TARGETS}
+    return planned_jobs(done.stdout)

@@ -29,6 +29,7 @@ RESOURCES = {
     "gpu": 0,
     "processes": 2,
     "cache_mib": 0,
+    "stage_shards": 0,
     "checkpoint_steps": 1,
     "spare_seconds": 300,
     "micro_batch": 0,

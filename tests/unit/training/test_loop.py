@@ -316,3 +316,15 @@ def test_modalities_left_out_change_the_loss(run: Train, make_settings: MakeSett
         for share in (0.0, 0.5)
     ]
     assert losses[0] != losses[1]
+
+
+def test_shards_on_the_node_s_disk_change_nothing(
+    run: Train,
+    make_settings: MakeSettings,
+    are_equal: Callable[[Path, Path], bool],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="gram")
+    here = run(make_settings(), folder="here", stage_shards=True)
+    assert "copying shards to" in caplog.text
+    assert are_equal(run(make_settings(), folder="there"), here)

@@ -25,6 +25,7 @@ def test_the_least_is_taken() -> None:
 RESOURCES = {
     "mem_mb": 64_000,
     "cache_mib": 32,
+    "stage_shards": 1,
     "checkpoint_steps": 7,
     "micro_batch": 0,
     "checkpoint_activations": 1,
@@ -41,6 +42,7 @@ def test_means_are_the_resources_of_a_rule() -> None:
         device=device,
         workers=3,
         cache_mib=32,
+        stage_shards=True,
         checkpoint_steps=7,
         micro_batch=None,
         checkpoint_activations=True,
