@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo why test check slurm bench precision clean
+.PHONY: help install demo why test check slurm bench precision losses clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +42,9 @@ bench: $(INSTALLED) ## measure volume, extraction, shards, loader and training, 
 
 precision: $(INSTALLED) ## train the demo in float32 and bfloat16, three seeds each, and compare (half an hour)
 	$(BIN)/pytest -m slow tests/demo/test_precisions.py -s
+
+losses: $(INSTALLED) ## train five losses on the demo's clips, three seeds each, and show their table (10 minutes)
+	@$(BIN)/python -m gram.demo losses
 
 clean: ## remove results, logs and benchmarks; data and .venv stay
 	rm -rf results logs benchmarks .snakemake

@@ -10,12 +10,15 @@ configfile: "config/config.yaml"
 
 include: "rules/common.smk"
 include: "rules/common_fetch.smk"
+include: "rules/common_media.smk"
 include: "rules/common_evaluation.smk"
+include: "rules/common_figures.smk"
 include: "rules/sources.smk"
 include: "rules/media.smk"
 include: "rules/shards.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/figures.smk"
 include: "rules/reproduction.smk"
 
 
@@ -36,6 +39,7 @@ rule report:
 
 
 onstart:
+    write_rules(workflow.dag, if_made_by="make_report")
     refuse_second_start_of(workflow.dag.needrun_jobs())
 
 

@@ -10,7 +10,7 @@ from bench.corpus import write_shards
 from bench.steps import DEMO_INPUTS, DEMO_LOSS
 from gram.config import ModelConfig, OptimizerConfig, TrainingConfig
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import loop
 from gram.training.means import Means
 from gram.training.preparation import TrainingFiles
@@ -19,10 +19,11 @@ from gram.types import Modality
 STEPS, CLIPS = 60, 16
 
 
-class _Notebook(Silence):
+class _Notebook(Tracker):
     """Keeps the shares of time that were spent waiting."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.shares: list[float] = []
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:

@@ -6,10 +6,12 @@ Shape letters of this file: B rows of one rank, N = B times ranks rows of all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+
+Value = TypeVar("Value")
 
 Gathering = Literal["detached", "connected"]
 """Whether gathered tensors carry gradient."""
@@ -66,6 +68,24 @@ def any_rank(is_so: bool | Tensor, *, device: torch.device) -> bool:
     answer = torch.as_tensor(is_so, device=device).to(torch.float32)
     distributed.all_reduce(answer, distributed.ReduceOp.MAX)
     return bool(answer)
+
+
+def of_first_rank(value: Value) -> Value:
+    """Give what rank 0 has, to all ranks; each waits until rank 0 comes here."""
+    if num_ranks() == 1:
+        return value
+    sent = [value]
+    distributed.broadcast_object_list(sent, src=0)
+    return sent[0]
+
+
+def of_all_ranks(value: Value) -> list[Value]:
+    """Give what each rank has, in order of ranks, to all of them."""
+    if num_ranks() == 1:
+        return [value]
+    gathered: list[Any] = [None] * num_ranks()
+    distributed.all_gather_object(gathered, value)
+    return gathered
 
 
 def mean_of_ranks(values: Tensor) -> Tensor:

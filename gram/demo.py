@@ -1,4 +1,7 @@
-"""`make demo`: the whole workflow on generated clips, then what came out and where it lies."""
+"""`make demo`: the whole workflow on generated clips, then what came out and where it lies.
+
+`make losses` is the same for one table more: five losses on the demo's clips.
+"""
 
 import fcntl
 import os
@@ -6,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -20,15 +23,30 @@ from gram.tracking import ADDRESS_VARIABLE, default_address, without_password
 LOCK = Path("results/demo.lock")
 PROFILE = "profiles/demo"
 
+TABLES = {
+    "demo": (),
+    "losses": (
+        "losses",
+        "results/figures/checkpoints-toys_losses.svg",
+        *("--configfile", "config/demo.yaml", "config/losses.yaml"),
+    ),
+}
+"""What is asked of Snakemake for each table that can be asked for here."""
 
-def main() -> int:
+
+def main(arguments: Sequence[str]) -> int:
     """Run the demo workflow and show its table; return the exit status of Snakemake.
+
+    Args:
+        arguments: Name of the table, one of ``TABLES``; none: demo.
 
     Only one demo runs in a folder at a time. When the last one was killed, the lock that its
     Snakemake left behind is removed, so that the same command can simply be typed again; while
     any other Snakemake lives in the folder, its lock is respected. Control-C is for Snakemake,
     which the terminal tells too: the demo waits until its jobs are ended, and returns 130.
     """
+    (table,) = arguments or ("demo",)
+    asked = TABLES[table]
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     with LOCK.open("a+") as lock:
         try:
@@ -47,15 +65,16 @@ def main() -> int:
         LOCK.write_text("running\n", encoding="utf-8")
         began = time.monotonic()
         with _interrupts_noted() as interrupts:
-            status = _snakemake(lock=lock)
+            status = _snakemake(*asked, lock=lock)
         seconds = time.monotonic() - began
         LOCK.write_text("", encoding="utf-8")
     if interrupts:
         return 128 + signal.SIGINT
     if status == 0:
-        _say(Path("results/tables/demo.md").read_text(encoding="utf-8"))
+        _say(Path(f"results/tables/{table}.md").read_text(encoding="utf-8"))
         _say(f"Workflow: {seconds:.0f} s.")
-        _say(f"Report:   {Path('results/report/index.html').absolute()}")
+        if table == "demo":
+            _say(f"Report:   {Path('results/report/index.html').absolute()}")
         _say(f"Tracking: {_mlflow_command()}")
     return status
 
@@ -116,4 +135,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LEASE_SUFFIX = ".lease"
+"""Suffix of the files by which jobs tell that they are making an output (``gram.lease``)."""
+
 MIN_FREE_BYTES = 16 * 2**20
 """Below this a disk counts as full when a writer that does not say why has failed on it."""
 

@@ -39,6 +39,7 @@ from gram.config import (
     canonical_json,
     parse_score,
 )
+from gram.config.reported import resolved, shown_scores
 from gram.config.sources import FileSource, SiteSource
 from gram.types import Modality
 
@@ -175,6 +176,19 @@ class ScoreSettings(Section):
     evaluation: EvaluationConfig
 
 
+class FigureSettings(Section):
+    """Of draw_volumes, draw_checkpoints and draw_classes."""
+
+    protocol: ProtocolConfig
+
+
+class StrataSettings(Section):
+    """Of draw_strata: by which score, and its cut-offs."""
+
+    drawn_score: ScoreName
+    evaluation: EvaluationConfig
+
+
 class TableSettings(Section):
     """Of make_table."""
 
@@ -193,17 +207,32 @@ class ClipUse(Section):
     needs_sound: bool = False
 
 
+class PageSettings(Section):
+    """Of show_retrieval. ``shown_scores`` are those by which lines of the report rank."""
+
+    report: ReportConfig
+    protocol: ProtocolConfig
+    shown_scores: tuple[ScoreName, ...]
+
+
+class AccountSettings(Section):
+    """Of draw_account: what runs use of its data set."""
+
+    uses: tuple[ClipUse, ...]
+
+
 class ReportSettings(Section):
     """Of make_report. The line shown in detail is ``showcase``, whatever ``report`` says of it.
 
-    ``uses`` are those of all lines that are shown.
+    ``uses`` are those of all lines that are shown; ``resolved`` are the settings that these go back
+    to, as they stand once files are merged and defaults filled in.
     """
 
     report: ReportConfig
     tables: dict[str, TableConfig]
     showcase: TableRow
-    showcase_protocol: ProtocolConfig
     uses: tuple[ClipUse, ...]
+    resolved: dict[str, Any]
 
 
 GLOBAL = ("extraction", "shards", "vocabulary")
@@ -245,7 +274,7 @@ def flat_settings(text: str) -> dict[str, str]:
 
 def _section(
     config: Config, name: str, wildcards: Mapping[str, str]
-) -> Section | int | str | Sequence[str | Section] | Mapping[str, Section] | None:
+) -> Section | int | str | Sequence[str | Section] | Mapping[str, Any] | None:
     match name:
         case "dataset":
             return config.datasets[wildcards["dataset"]]
@@ -271,7 +300,12 @@ def _section(
         case "lineage":
             return config.lineage(wildcards["run"])
         case "uses":
-            return clip_uses(config)
+            of_dataset = wildcards.get("dataset")
+            return [use for use in clip_uses(config) if of_dataset in (None, use.dataset)]
+        case "shown_scores":
+            return shown_scores(config, wildcards["run"], wildcards["benchmark"])
+        case "resolved":
+            return resolved(config)
         case "table":
             return config.tables[wildcards["table"]]
         case "tables":
@@ -287,10 +321,10 @@ def _section(
             return config.depth.estimate
         case "report":
             return config.report.model_copy(update={"showcase": None})
+        case "drawn_score":
+            return drawn_score(config, wildcards["run"], wildcards["benchmark"])
         case "showcase":
             return config.showcase
-        case "showcase_protocol":
-            return config.benchmarks[config.showcase.benchmark].protocol
         case _ if name in GLOBAL:
             section: Section = getattr(config, name)
             return section
@@ -304,6 +338,14 @@ def _section(
 def _reranking(evaluation: EvaluationConfig) -> RerankConfig:
     reranked = tuple(name for name in evaluation.scores if parse_score(name).is_reranked)
     return RerankConfig(scores=reranked, keep=evaluation.rerank)
+
+
+def drawn_score(config: Config, run: str, benchmark: str) -> ScoreName:
+    """Name the score that figures of one run on one benchmark are of: shown in detail, or first."""
+    shown = config.showcase
+    if (shown.run, shown.benchmark) == (run, benchmark):
+        return shown.score
+    return config.runs[run].evaluation.scores[0]
 
 
 def embedded_split(config: Config, benchmark: str, split: str) -> SplitConfig:
@@ -332,7 +374,9 @@ def trained_splits(config: Config, run: str, benchmark: str) -> tuple[str, ...]:
 def clip_uses(config: Config) -> tuple[ClipUse, ...]:
     """List what the lines of the report, and the runs that they start from, use of data sets."""
     rows = [row for table in config.targets for row in config.tables[table].rows]
-    pairs = dict.fromkeys((row.run, row.benchmark) for row in (*rows, config.showcase))
+    pairs = dict.fromkeys(
+        (run, row.benchmark) for row in (*rows, config.showcase) for run in row.runs
+    )
     return tuple(
         dict.fromkeys(use for run, name in pairs for use in _uses_of(config, run, benchmark=name))
     )

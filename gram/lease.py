@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gram.config import Section
-from gram.files import write_text
+from gram.files import LEASE_SUFFIX, write_text
 from gram.slurm import SlurmError, is_active, own_job
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class TakenError(ValueError):
 
 def lease_of(output: Path) -> Path:
     """Name the lease of an output."""
-    return output.with_name(f"{output.name}.lease")
+    return output.with_name(f"{output.name}{LEASE_SUFFIX}")
 
 
 @contextmanager

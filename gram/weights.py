@@ -5,6 +5,7 @@ from (EVA-CLIP, BEATs, BERT). How they are laid out: `gram.upstream`.
 """
 
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +37,10 @@ WRAPPERS = ("model", "state_dict", "module")
 Encoder = Literal["eva", "beats", "bert"]
 
 _DAMAGES = (
-    *(EOFError, KeyError, OSError, RuntimeError, ValueError),
-    *(SafetensorError, zipfile.BadZipFile, zlib.error),
+    *(AssertionError, AttributeError, EOFError, LookupError, OSError, OverflowError, RuntimeError),
+    *(SafetensorError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error),
 )
-"""What reading a damaged file gives."""
+"""What reading a damaged file gives; torch's own reader of its old form gives almost anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,9 @@ class LoadReport:
 def read_weights(path: Path) -> Weights:
     """Read the tensors of a weight file, .safetensors or one that torch wrote; no code is run.
 
-    A dictionary below ``model``, ``state_dict`` or ``module`` is unwrapped.
+    A dictionary below ``model``, ``state_dict`` or ``module`` is unwrapped. Damaged numbers are
+    noticed in what torch writes, which holds checksums; its form of before 1.6 and .safetensors
+    have none.
 
     Raises:
         ValueError: If there is no such file, it is damaged, or it holds anything but tensors.

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,10 +16,12 @@ from pydantic import ValidationError
 from gram.config import Section, describe_problems
 from gram.jobs import flat_settings
 from gram.lease import TakenError, account_of, held, living_holders
+from gram.rule_graph import RuleGraph, read_graph, with_finished, write_graph
 from gram.tracking import ADDRESS_VARIABLE, JobIdentity, finish_invocation, tracked_job
 from gram.versions import commit, versions
 
 if TYPE_CHECKING:
+    from snakemake.dag import DAG
     from snakemake.iocontainers import Snakemake
 
     from gram.tracking import Tracker
@@ -32,6 +35,9 @@ TRACKING_FOLDER = Path("results/tracking")
 
 INVOCATION_VARIABLE = "GRAM_INVOCATION"
 """Environment: the name of this start of the workflow."""
+
+RULES_FILE = Path("results/rules.json")
+"""Where a start of the workflow that makes the report writes down its rules."""
 
 Settings = TypeVar("Settings", bound=Section)
 
@@ -96,6 +102,36 @@ def tracked(snakemake: "Snakemake") -> Iterator["Tracker"]:
         unsent=_unsent(Path(snakemake.output[0])),
     ) as tracker:
         yield tracker
+
+
+def paths(files: Sequence[str]) -> list[Path]:
+    """Give the files of an input or output as paths."""
+    return [Path(one) for one in files]
+
+
+def write_rules(dag: "DAG", *, if_made_by: str) -> None:
+    """Write down the rules of this start and which reads the files of which, for the report.
+
+    Rules without outputs, which only ask for others, are left out.
+
+    Args:
+        dag: All jobs that this start looked at, those that need not run among them.
+        if_made_by: Nothing is written unless a job of this rule is among them.
+    """
+    jobs = [one for one in dag.jobs if one.output]
+    if not any(one.rule.name == if_made_by for one in jobs):
+        return
+    edges = {
+        (before.rule.name, after.rule.name)
+        for after in jobs
+        for before in dag.dependencies[after]
+        if before.rule.name != after.rule.name  # a run that starts from another
+    }
+    now = RuleGraph(jobs=Counter(one.rule.name for one in jobs), edges=sorted(edges))
+    if RULES_FILE.is_file():
+        checkpoints = {rule.name for rule in dag.workflow.rules if rule.is_checkpoint}
+        now = with_finished(now, read_graph(RULES_FILE), checkpoints=checkpoints)
+    write_graph(now, RULES_FILE)
 
 
 def optional_path(files: Sequence[str]) -> Path | None:

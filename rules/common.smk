@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,14 +10,17 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from gram.config import Config, describe_problems
-from gram.data.listing import SETTLED_NS
-from gram.data.media_files import UNCHANGED, digest_of_files, files_by_chunk
 from gram.fetch.plan import make_plan
 from gram.jobs import job_settings
 from gram.perception.folders import model_files
 from gram.stages import stage_version
 from gram.tracking import ADDRESS_VARIABLE, default_address
-from gram.workflow import INVOCATION_VARIABLE, finish_workflow, refuse_second_start
+from gram.workflow import (
+    INVOCATION_VARIABLE,
+    finish_workflow,
+    refuse_second_start,
+    write_rules,
+)
 
 try:
     CONFIG = Config.model_validate(config)
@@ -111,19 +113,38 @@ def end_workflow(message):
     raise SystemExit(message)
 
 
+def keeps_going():
+    """Whether what does not depend on a failed job is still to be made."""
+    is_main = workflow.is_main_process and workflow.execution_settings is not None
+    return is_main and workflow.execution_settings.keep_going
+
+
 def annotation_files(wildcards):
-    """Annotation files of a data set; one that is not there ends the workflow before any job."""
+    """Annotation files of a data set; one that is not there ends the workflow before any job.
+
+    With --keep-going it ends what depends on that data set, by a job that fails in its place.
+    """
     dataset = CONFIG.datasets[wildcards.dataset]
     if dataset.kind == "generated":
         return of_chunks(rules.generate_clips.output.annotations)(wildcards)
     found = [(split, path) for split, paths in dataset.annotations.items() for path in paths]
     for split, path in found:
         if path not in PLAN.annotations and not Path(path).is_file():
+            if keeps_going():
+                return expand(rules.find_annotations.output.receipt, dataset=wildcards.dataset)
             end_workflow(
                 f"annotation file {path} is not there (datasets.{wildcards.dataset}."
                 f"annotations.{split}); put it there, or change that setting"
             )
     return [path for _, path in found]
+
+
+def annotation_paths(wildcards):
+    """Params function: all annotation files that are to be put there by hand, be they or not."""
+    annotations = CONFIG.datasets[wildcards.dataset].annotations
+    return [
+        path for paths in annotations.values() for path in paths if path not in PLAN.annotations
+    ]
 
 
 def annotation_splits(wildcards):
@@ -153,7 +174,9 @@ def datasets_behind(wildcards):
     """Data sets whose clips a job's outputs go back to; those of the report where none is named."""
     if hasattr(wildcards, "dataset"):
         return [wildcards.dataset]
-    if hasattr(wildcards, "run"):
+    if hasattr(wildcards, "benchmark") and not hasattr(wildcards, "run"):
+        pairs = [(run, wildcards.benchmark) for run in volume_runs(wildcards.benchmark)]
+    elif hasattr(wildcards, "run"):
         pairs = [(wildcards.run, getattr(wildcards, "benchmark", None))]
     else:
         has_table = hasattr(wildcards, "table")
@@ -173,76 +196,6 @@ def clips_made(wildcards):
     for dataset in datasets_behind(wildcards):
         checkpoints.make_clips.get(dataset=dataset)
     return []
-
-
-def folder_of_media(name):
-    """Folder of the media files of a data set."""
-    dataset = CONFIG.datasets[name]
-    return f"results/generated/{name}/media" if dataset.kind == "generated" else dataset.media
-
-
-def media_folder(wildcards):
-    """Params function: the folder of a data set's media files."""
-    return folder_of_media(wildcards.dataset)
-
-
-def written_by_workflow(dataset, chunk):
-    """Files that are written after the media files of a chunk that the workflow brings there."""
-    if CONFIG.datasets[dataset].kind == "generated":
-        return expand(rules.generate_clips.output.annotations, dataset=dataset, chunk=chunk)
-    archives = PLAN.archives.get(dataset, ())
-    written = expand(rules.fetch_source.output.receipt, source=archives)
-    if dataset in PLAN.sites:
-        written += expand(rules.fetch_clips.output.table, dataset=dataset, chunk=chunk)
-    return written
-
-
-def media_memory(wildcards):
-    """File in which the names in a data set's media folder are remembered."""
-    return f"results/listings/{wildcards.dataset}.json"
-
-
-LOOKS = {}
-"""Data set -> when its media folder was looked at, in ns since 1970, and the files of its chunks."""
-
-
-def files_of_chunks(wildcards, written_ns):
-    """Media and depth files of all chunks, from one look at a folder and at what it was before.
-
-    Another look is taken where the workflow wrote files there since, or shortly before.
-    """
-    dataset = wildcards.dataset
-    looked_ns, files = LOOKS.get(dataset, (0, ()))
-    if looked_ns <= written_ns + SETTLED_NS:
-        looked_ns = time.time_ns()
-        folder, memory = Path(folder_of_media(dataset)), Path(media_memory(wildcards))
-        files = files_by_chunk(folder, chunks=CONFIG.datasets[dataset].chunks, memory=memory)
-        LOOKS[dataset] = looked_ns, files
-    return files
-
-
-@cache
-def digest_of_chunk(folder, files, changed_after_ns):
-    """Digest of one chunk's files; a job on a cluster asks for no other chunk's."""
-    return digest_of_files(Path(folder), files, changed_after_ns=changed_after_ns)
-
-
-def media_of_chunk(wildcards):
-    """Digest of names, sizes and times of a chunk's media: a changed file runs its chunk again.
-
-    It takes nothing but wildcards: Snakemake does not compare params that are made from inputs.
-    Params are compared before any job runs, so of media that the workflow generates or fetches
-    only those count that changed afterwards.
-    """
-    written = [Path(one) for one in written_by_workflow(wildcards.dataset, wildcards.chunk)]
-    if not all(path.is_file() for path in written):
-        return UNCHANGED
-    changed_after_ns = max((path.stat().st_mtime_ns for path in written), default=0)
-    try:
-        files = files_of_chunks(wildcards, changed_after_ns)[int(wildcards.chunk)]
-    except ValueError as error:
-        raise WorkflowError(f"datasets.{wildcards.dataset}.media: {error}") from None
-    return digest_of_chunk(media_folder(wildcards), files, changed_after_ns)
 
 
 def chunk_count(wildcards):

@@ -38,8 +38,8 @@ def matched_pairs(wildcards):
 
 def row_pairs(*tables):
     """Pairs of run and benchmark of the lines of some tables, each once, in order."""
-    pairs = [(row.run, row.benchmark) for table in tables for row in CONFIG.tables[table].rows]
-    return list(dict.fromkeys(pairs))
+    rows = [row for table in tables for row in CONFIG.tables[table].rows]
+    return list(dict.fromkeys((run, row.benchmark) for row in rows for run in row.runs))
 
 
 def table_scores(wildcards):
@@ -78,6 +78,28 @@ def report_pairs(*tables):
 def report_scores(wildcards):
     """Score files of all lines that the report shows."""
     return [f"results/scores/{run}/{name}.json" for run, name in report_pairs(*CONFIG.targets)]
+
+
+def report_pages(wildcards):
+    """Retrieval pages of all lines that the report shows."""
+    page = rules.show_retrieval.output.page
+    return [page.format(run=run, benchmark=name) for run, name in report_pairs(*CONFIG.targets)]
+
+
+def report_descriptions(wildcards):
+    """What is told beside each checkpoint that the lines of the report go back to."""
+    pairs = report_pairs(*CONFIG.targets)
+    runs = dict.fromkeys(name for run, _ in pairs for name in reversed(CONFIG.lineage(run)))
+    of_runs = [str(Path(path).with_suffix(".json")) for run in runs for path in checkpoint_of(run)]
+    finetuned = [
+        path
+        for run, name in pairs
+        if CONFIG.benchmarks[name].finetune is not None
+        for path in expand(
+            rules.finetune_model.output.description, run=run, benchmark=CONFIG.embedded_as(name)
+        )
+    ]
+    return list(dict.fromkeys(of_runs + finetuned))
 
 
 REPORTED_DATASETS = list(dict.fromkeys(use.dataset for use in clip_uses(CONFIG)))

@@ -1,6 +1,30 @@
 """Frames, sound, subtitles and depth, out of the raw files, chunk by chunk."""
 
 
+rule find_media:
+    """Fail because the media files of a data set are not there, in place of the jobs that read them.
+
+    It is planned for such a data set alone, and with --keep-going: the others go on.
+    """
+    output:
+        receipt=temp("results/found_media/{dataset}.txt"),
+    log:
+        "logs/find_media/{dataset}.log",
+    benchmark:
+        "benchmarks/find_media/{dataset}.tsv"
+    localrule: True
+    conda:
+        "../envs/gram.yaml"
+    params:
+        settings=settings(),
+        version=stage_version("find_media"),
+        folder=media_folder,
+    message:
+        "Looking for the media of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/find_media.py"
+
+
 rule probe_media:
     """Find the media file of each clip of a chunk, and what is in it.
 
@@ -10,6 +34,7 @@ rule probe_media:
         clips=clips_of_chunk,
         archives=received_archives,
         fetched=fetched_clips,
+        found=found_media,
     output:
         table="results/probe/{dataset}/{chunk}.parquet",
     log:

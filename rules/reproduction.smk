@@ -1,4 +1,4 @@
-"""Tables and the report."""
+"""Tables, retrieval pages and the report."""
 
 
 rule make_table:
@@ -36,17 +36,55 @@ rule make_table:
         "../workflow/scripts/make_table.py"
 
 
+rule show_retrieval:
+    """Make the retrieval page of a run and benchmark: queries and what they find, worst first."""
+    input:
+        scores=rules.score_retrieval.output.scores,
+        places=rules.score_retrieval.output.places,
+        ranked=ranked_embeddings,
+        fitted=fitted_embeddings,
+        matches=matched_pairs,
+        index=benchmark_index,
+        made=clips_made,
+    output:
+        page=report(
+            "results/report/retrieval/{run}/{benchmark}.html",
+            caption="../workflow/report/retrieval.rst",
+            category="Retrieval",
+            labels={"run": "{run}", "benchmark": "{benchmark}"},
+        ),
+    log:
+        "logs/show_retrieval/{run}/{benchmark}.log",
+    benchmark:
+        "benchmarks/show_retrieval/{run}/{benchmark}.tsv"
+    conda:
+        "../envs/gram.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        settings=settings("report", "protocol", "shown_scores"),
+        version=stage_version("show_retrieval"),
+    message:
+        "Showing what {wildcards.run} finds on {wildcards.benchmark}"
+    script:
+        "../workflow/scripts/show_retrieval.py"
+
+
 rule make_report:
-    """Make the report: one page that opens offline, with tables, figures and queries."""
+    """Make the report: a folder that opens offline, of tables, figures, pages and origins.
+
+    The retrieval pages lie in the same folder already.
+    """
     input:
         tables=expand("results/tables/{table}.csv", table=CONFIG.targets),
+        readable=expand("results/tables/{table}.{kind}", table=CONFIG.targets, kind=("md", "tex")),
+        figures=report_figures,
+        pages=report_pages,
         histories=report_histories,
+        descriptions=report_descriptions,
         scores=report_scores,
-        embeddings=embeddings_of(
-            CONFIG.showcase.run,
-            CONFIG.showcase.benchmark,
-            CONFIG.benchmarks[CONFIG.showcase.benchmark].protocol.split,
-        ),
         indexes=expand(rules.index_shards.output.index, dataset=REPORTED_DATASETS),
         manifests=expand(rules.index_shards.output.manifest, dataset=REPORTED_DATASETS),
         made=clips_made,
@@ -56,7 +94,28 @@ rule make_report:
             caption="../workflow/report/report.rst",
             category="Report",
         ),
-        account="results/report/account.csv",
+        account=report(
+            "results/report/account.csv",
+            caption="../workflow/report/account.rst",
+            category="Report",
+        ),
+        config=report(
+            "results/report/config.yaml",
+            caption="../workflow/report/config.rst",
+            category="Report",
+        ),
+        versions="results/report/versions.txt",
+        rules=report(
+            "results/report/rules.svg",
+            caption="../workflow/report/rules.rst",
+            category="Report",
+        ),
+        tables=expand(
+            "results/report/tables/{table}.{kind}",
+            table=CONFIG.targets,
+            kind=("csv", "md", "tex"),
+        ),
+        figures=copies_of_figures(),
     log:
         "logs/make_report.log",
     benchmark:
@@ -69,7 +128,7 @@ rule make_report:
         mem_mb=4000,
         runtime=10,
     params:
-        settings=settings("report", "tables", "showcase", "showcase_protocol", "uses"),
+        settings=settings("report", "tables", "showcase", "uses", "resolved"),
         version=stage_version("make_report"),
     message:
         "Making the report"

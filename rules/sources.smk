@@ -81,6 +81,30 @@ rule place_annotation:
         "../workflow/scripts/place_annotation.py"
 
 
+rule find_annotations:
+    """Fail because an annotation file is not there, in place of the job that reads them.
+
+    It is planned for such a data set alone, and with --keep-going: the others go on.
+    """
+    output:
+        receipt=temp("results/found_annotations/{dataset}.txt"),
+    log:
+        "logs/find_annotations/{dataset}.log",
+    benchmark:
+        "benchmarks/find_annotations/{dataset}.tsv"
+    localrule: True
+    conda:
+        "../envs/gram.yaml"
+    params:
+        settings=settings(),
+        version=stage_version("find_annotations"),
+        files=annotation_paths,
+    message:
+        "Looking for the annotations of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/find_annotations.py"
+
+
 checkpoint make_clips:
     """Read all annotation files of a data set into one table of clips.
 

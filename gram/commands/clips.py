@@ -30,7 +30,8 @@ def clips(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split of files given without one; by default test, or of own clips each its own."
+            help="Split of files given without one; by default what their names tell, or test; of "
+            "own clips each its own."
         ),
     ] = None,
 ) -> None:
@@ -41,11 +42,10 @@ def clips(
     Example: gram clips --benchmark vatex --out clips.parquet
     --annotations vatex_validation_v1.0.json test_list.txt
     """
-    from gram.data.annotations import OWN, make_clips
+    from gram.data.annotations import make_clips
 
     console = Console()
-    of_others = split or (None if benchmark == OWN else "test")
-    files = [_of_split(name, of_others) for name in (*annotations, *(more or ()))]
+    files = [_of_split(name, split) for name in (*annotations, *(more or ()))]
     try:
         accounts = make_clips(files, out, format_name=benchmark)
     except (ValueError, OSError) as error:
@@ -59,6 +59,8 @@ def clips(
             _say(console, f"{account.split}: read {form}")
         for cause, count in account.left_out.items():
             _say(console, f"{account.split}: left out {count:,} {cause}")
+        for what, count in account.noted.items():
+            _say(console, f"{account.split}: note {count:,} {what}")
     _say(console, f"written: {out}")
 
 

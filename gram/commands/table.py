@@ -28,7 +28,7 @@ def table(
     from gram.config import Config, describe_problems, merged
     from gram.evaluation.references import read_references
     from gram.evaluation.tables import make_table
-    from gram.tracking import Silence
+    from gram.tracking import Tracker
 
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     csv = results / "tables" / "partial" / f"{name}.csv"
@@ -41,13 +41,15 @@ def table(
             known = ", ".join(sorted(settings.tables))
             raise ValueError(f"no table is named {name!r} in the settings; there are {known}")
         rows = settings.tables[name].rows
-        files = [results / "scores" / row.run / f"{row.benchmark}.json" for row in rows]
+        files = [
+            results / "scores" / run / f"{row.benchmark}.json" for row in rows for run in row.runs
+        ]
         make_table(
             settings.tables[name],
             scores=[path for path in dict.fromkeys(files) if path.is_file()],
             references=read_references(references),
             csv=csv,
-            tracker=Silence(),
+            tracker=Tracker(),
             is_partial=True,
         )
     except ValidationError as error:

@@ -34,14 +34,10 @@ from gram.config.scores import (
     ScoreSpec,
     parse_score,
 )
+from gram.config.tables import ReportConfig, TableConfig, TableRow
 from gram.config.training import OptimizerConfig, TrainingConfig, ValidationConfig
 from gram.config.weights import EncoderWeights, ReleasedWeights, WeightsConfig
-from gram.config.whole import (
-    Config,
-    ReportConfig,
-    TableConfig,
-    TableRow,
-)
+from gram.config.whole import Config
 
 __all__ = [
     "LETTERS",

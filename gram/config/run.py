@@ -171,6 +171,14 @@ class RunConfig(Section):
     """One experiment: a full set of sections."""
 
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and negatives.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        description=(
+            "Seeds of runs that are made in the place of this one, each named NAME_seed0 and so "
+            "on; a table's line that names this one shows their mean. None: one run, of `seed`."
+        ),
+    )
     model: ModelConfig = ModelConfig()
     inputs: InputsConfig = InputsConfig()
     loss: LossConfig = LossConfig()
@@ -198,6 +206,13 @@ class RunConfig(Section):
     pretrain: TrainingConfig = TrainingConfig(epochs=1)  # paper: one epoch
     embedding: EmbeddingConfig = EmbeddingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds is not None and len(set(seeds)) < len(seeds):
+            raise ValueError(f"a seed stands twice in {list(seeds)}; name each once")
+        return seeds
 
     @model_validator(mode="after")
     def _encoders_fit_inputs(self) -> "RunConfig":

@@ -1,4 +1,4 @@
-"""Benchmarks, tables, the report, and the whole of the settings with its checks across sections."""
+"""The whole of the settings, with its checks across sections."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -18,48 +18,16 @@ from gram.config.data import (
 )
 from gram.config.perception import DepthConfig, SubtitlesConfig
 from gram.config.run import RunConfig
-from gram.config.scores import ScoreName, is_plain, parse_score
+from gram.config.scores import is_plain, parse_score
+from gram.config.seeds import spread_seeds
+from gram.config.tables import ReportConfig, TableConfig, TableRow
 from gram.config.training import TrainingConfig
 from gram.config.weights import WeightsConfig
 from gram.stages import VERSIONS
 from gram.types import Modality
 
-_TARGETS = frozenset({"all", "fetch", "report", *VERSIONS})
+_TARGETS = frozenset({"all", "fetch", "figures", "report", *VERSIONS})
 """Names of rules, which a table's target cannot have."""
-
-
-class TableRow(Section):
-    """One line of a table: a run, on a benchmark, ranked by a score."""
-
-    run: Name
-    benchmark: Name
-    score: ScoreName = "volume"
-    label: str | None = Field(None, description="Text of the line; none: made of the names.")
-    reference: Name | None = Field(
-        None, description="Published numbers beside it: a name in config/paper_scores.csv."
-    )
-
-
-class TableConfig(Section):
-    """One table: which lines stand in it."""
-
-    title: str
-    rows: tuple[TableRow, ...] = Field(min_length=1)
-    note: str = Field("", description="One sentence that stands below the table.")
-
-
-class ReportConfig(Section):
-    """The report: one page that opens offline."""
-
-    queries: int = Field(12, ge=0, description="Queries shown with what was retrieved.")
-    retrieved: int = Field(5, ge=1, description="Clips shown a query.")
-    showcase: TableRow | None = Field(
-        None,
-        description=(
-            "Run, benchmark and score whose volumes and queries are shown; none: the last line "
-            "of the first table."
-        ),
-    )
 
 
 def _with_null(schema: dict[str, Any]) -> None:
@@ -109,7 +77,7 @@ class Config(Section):
             name: merged(defaults, run) if isinstance(run, Mapping) else run
             for name, run in ((name, {} if run is None else run) for name, run in runs.items())
         }
-        return {**data, "runs": whole}
+        return spread_seeds({**data, "runs": whole})
 
     @model_validator(mode="after")
     def _table_names_are_free(self) -> "Config":
@@ -153,24 +121,27 @@ class Config(Section):
     @model_validator(mode="after")
     def _tables_can_be_made(self) -> "Config":
         for where, row in self._lines():
-            run = self.runs[row.run]
-            for name in self.lineage(row.run):
-                one = self.runs[name]
-                if one.pretrain_dataset is None and one.weights is None:
-                    raise ValueError(
-                        f"runs.{name} has no pretrain_dataset; name one of: "
-                        f"{', '.join(sorted(self.datasets)) or 'none is defined'}, or give the "
-                        "run weights of others"
-                    )
-            if self.benchmarks[row.benchmark].protocol.fit_split is None:
-                check_halves(where, run, name=row.run, benchmark=row.benchmark)
-            if row.score not in run.evaluation.scores:
-                raise ValueError(
-                    f"{where} asks for the score {row.score!r} of run {row.run!r}, "
-                    f"whose evaluation.scores are {', '.join(run.evaluation.scores)}; "
-                    "add it there"
-                )
+            for run in row.runs:
+                self._check_line(where, row, run=run)
         return self
+
+    def _check_line(self, where: str, row: TableRow, *, run: str) -> None:
+        for name in self.lineage(run):
+            one = self.runs[name]
+            if one.pretrain_dataset is None and one.weights is None:
+                raise ValueError(
+                    f"runs.{name} has no pretrain_dataset; name one of: "
+                    f"{', '.join(sorted(self.datasets)) or 'none is defined'}, or give the "
+                    "run weights of others"
+                )
+        if self.benchmarks[row.benchmark].protocol.fit_split is None:
+            check_halves(where, self.runs[run], name=run, benchmark=row.benchmark)
+        scores = self.runs[run].evaluation.scores
+        if row.score not in scores:
+            raise ValueError(
+                f"{where} asks for the score {row.score!r} of run {run!r}, whose "
+                f"evaluation.scores are {', '.join(scores)}; add it there"
+            )
 
     @model_validator(mode="after")
     def _runs_can_be_trained(self) -> "Config":
@@ -181,7 +152,8 @@ class Config(Section):
             training = self.benchmarks[row.benchmark].finetune
             if training is not None:
                 where = f"benchmarks.{row.benchmark}.finetune"
-                check_training(where, training, self.runs[row.run], name=row.run)
+                for name in row.runs:
+                    check_training(where, training, self.runs[name], name=name)
         return self
 
     @model_validator(mode="after")
@@ -219,13 +191,14 @@ class Config(Section):
         if self.report.showcase is not None:
             return self.report.showcase
         rows = self.tables[self.targets[0]].rows
+        single = [row.of_run(row.runs[0]) for row in rows]
         others = [
             row.model_copy(update={"score": score})
-            for row in rows
+            for row in single
             for score in self.runs[row.run].evaluation.scores
         ]
-        plain = [row for row in (*others, *rows) if is_plain(row.score)]
-        return (plain or rows)[-1]
+        plain = [row for row in (*others, *single) if is_plain(row.score)]
+        return (plain or single)[-1]
 
     @model_validator(mode="after")
     def _showcase_is_plain(self) -> "Config":
@@ -257,7 +230,7 @@ class Config(Section):
             Modality.SUBTITLE: ("subtitles", self.subtitles.source),
             Modality.DEPTH: ("depth", self.depth.source),
         }
-        for name in dict.fromkeys(row.run for row in (*rows, self.showcase)):
+        for name in dict.fromkeys(run for row in (*rows, self.showcase) for run in row.runs):
             for modality in self.runs[name].model.modalities:
                 section, source = sources.get(modality, ("", ""))
                 if source == "none":
@@ -310,7 +283,7 @@ class Config(Section):
             if config.finetune is not None:
                 found += self._split_references(where, config.dataset, config.finetune.split)
         for where, row in self._lines():
-            found.append((where, "run", row.run, runs))
+            found += [(where, "run", run, runs) for run in row.runs]
             found.append((where, "benchmark", row.benchmark, benchmarks))
         return found
 

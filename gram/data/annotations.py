@@ -3,16 +3,19 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from gram.data.media_files import chunk_of
 from gram.data.readers import FORMATS
 from gram.data.readers.clip import Clip
-from gram.data.readers.files import read_file
+from gram.data.readers.files import check_there, read_file
+from gram.data.readers.joining import REPEATED, name_apart
 from gram.data.readers.own import read_own
 from gram.data.readers.reading import Reading, formats_of, read_published
 from gram.data.tables import CLIPS, Row, update_rows, write_rows
+from gram.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,8 @@ class SplitAccount:
         subtitles: Number of clips with a subtitle that is not blank.
         parts: Number of clips that are parts of longer files.
         forms: What each file was read as; empty for own clips.
-        left_out: Number of clips, captions or ids that do not count, by the cause.
+        left_out: Number of records, clips, captions or ids that do not count, by the cause.
+        noted: Number of those that count, but should be known of, by what they are.
     """
 
     split: str
@@ -41,6 +45,25 @@ class SplitAccount:
     parts: int
     forms: tuple[str, ...]
     left_out: Mapping[str, int]
+    noted: Mapping[str, int]
+
+
+def confirm_annotations(files: Sequence[Path], *, receipt: Path) -> None:
+    """Write that annotation files are there, for a job that is planned when one was not.
+
+    Such a job may fail before make_clips, which reads them, is begun: that would take its table of
+    clips away, and with it what was made of it.
+
+    Args:
+        files: The annotation files.
+        receipt: Text file that says how many there are.
+
+    Raises:
+        ValueError: If one is not there.
+    """
+    for path in files:
+        check_there(path)
+    write_text(receipt, f"{len(files)} annotation files\n")
 
 
 def make_clips(
@@ -59,7 +82,8 @@ def make_clips(
     Args:
         annotations: Split and file, in the order of the table; the files of a published split may
             be several. Where the split of own clips is None each record carries its own, and a
-            file may be empty as long as not all of them are.
+            file may be empty as long as not all of them are. Where that of a published data set
+            is, the names of the files tell it, or it is ``test``.
         output: Parquet file with the columns of ``gram.data.tables.CLIPS``.
         format_name: Of which data set they are; ``OWN``: of none that is published.
         chunks: Number of parts, chosen by the clips' media files; 0: no part is written.
@@ -109,6 +133,8 @@ def describe(account: SplitAccount) -> str:
     if account.left_out:
         causes = ", ".join(f"{count} {cause}" for cause, count in account.left_out.items())
         told += f"; left out: {causes}"
+    if account.noted:
+        told += f"; note: {', '.join(f'{count} {what}' for what, count in account.noted.items())}"
     return f"{told}; read {', '.join(account.forms)}" if account.forms else told
 
 
@@ -122,6 +148,7 @@ def _account(split: str, readings: Sequence[Reading]) -> SplitAccount:
     of_split = [one for one in readings if any(clip.split == split for clip, _ in one.clips)]
     clips = [clip for one in of_split for clip, _ in one.clips if clip.split == split]
     left_out = sum((Counter(one.left_out) for one in of_split), Counter())
+    noted = sum((Counter(one.noted) for one in of_split), Counter())
     return SplitAccount(
         split=split,
         clips=len(clips),
@@ -130,6 +157,7 @@ def _account(split: str, readings: Sequence[Reading]) -> SplitAccount:
         parts=sum(_is_part(clip) for clip in clips),
         forms=tuple(form for one in of_split for form in one.forms),
         left_out=dict(left_out),
+        noted=dict(noted),
     )
 
 
@@ -156,14 +184,27 @@ def _check_unique(clips: Sequence[tuple[Clip, Path]]) -> None:
 
 
 def _read(annotations: Sequence[tuple[str | None, Path]], format_name: str) -> list[Reading]:
-    files: dict[str, list[Path]] = {}
+    files: dict[str | None, list[Path]] = {}
     for split, path in annotations:
-        if split is None:
-            raise ValueError(f"{path} is given without a split; name the split that it is read for")
         files.setdefault(split, []).append(Path(path))
     readings = [read_published(format_name, paths, split) for split, paths in files.items()]
+    if FORMATS[format_name].shares_names:
+        readings = _named_apart(readings)
     _check_unique([one for reading in readings for one in reading.clips])
     return readings
+
+
+def _named_apart(readings: Sequence[Reading]) -> list[Reading]:
+    """Name clips apart that files name alike, be they of one split or of several."""
+    rows, noted = name_apart([one for reading in readings for one in reading.clips])
+    named = iter(rows)
+    clips = [tuple(islice(named, len(reading.clips))) for reading in readings]
+    return [
+        replace(
+            reading, clips=own, noted={**reading.noted, **(noted if own != reading.clips else {})}
+        )
+        for reading, own in zip(readings, clips, strict=True)
+    ]
 
 
 def _read_own(annotations: Sequence[tuple[str | None, Path]]) -> list[Reading]:
@@ -193,7 +234,7 @@ def _hint_of_format(paths: Sequence[Path]) -> str:
 
 def _read_own_file(path: Path, split: str | None) -> Reading:
     """Read the clips of one file; the split says which of its records count."""
-    clips = read_own(path, split)
+    clips, repeated = read_own(path, split)
     wanted = clips if split is None else [clip for clip in clips if clip.split == split]
     if split is not None and not wanted:
         counts = Counter(str(clip.split) for clip in clips)
@@ -202,9 +243,5 @@ def _read_own_file(path: Path, split: str | None) -> Reading:
             f"{path} names no clip of the split {split!r} (found {found}); add records, or correct "
             f"datasets.<name>.annotations.{split}"
         )
-    others = len(clips) - len(wanted)
-    return Reading(
-        clips=tuple((clip, path) for clip in wanted),
-        forms=(),
-        left_out={"records of other splits": others} if others else {},
-    )
+    left_out = Counter({"records of other splits": len(clips) - len(wanted), REPEATED: repeated})
+    return Reading(clips=tuple((clip, path) for clip in wanted), forms=(), left_out=dict(+left_out))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gram.data.tars import remedy
-from gram.files import sha256_of
+from gram.files import LEASE_SUFFIX, sha256_of
 
 MANIFEST = "manifest.json"
 
@@ -137,10 +137,13 @@ def verify(folder: Path) -> Iterator[Finding]:
 
 
 def extra_files(folder: Path) -> list[Path]:
-    """Name the tars and indexes in a folder that its manifest does not have."""
-    known = {facts[0] for facts in read_manifest(folder).files}
-    found = [*Path(folder).glob("*.tar"), *Path(folder).glob("*.parquet")]
-    return sorted(path for path in found if path.name not in known)
+    """Name whatever stands in a folder of shards and is not in its manifest.
+
+    The manifest itself does not count, nor do the leases of jobs that work there.
+    """
+    known = {MANIFEST, *(facts[0] for facts in read_manifest(folder).files)}
+    found = (path for path in Path(folder).iterdir() if path.name not in known)
+    return sorted(path for path in found if not path.name.endswith(LEASE_SUFFIX))
 
 
 def chunk_index(shard: Path) -> Path:

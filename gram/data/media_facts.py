@@ -12,7 +12,7 @@ import stat
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import av
 import av.logging
@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 
 from gram.data.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
 from gram.data.media_files import PICTURE_SUFFIXES
+from gram.data.sound_ends import is_cut_frame, is_cut_ogg, mp3_length_tag, mp3_stated_bytes
 from gram.data.status import Medium, Status
 
 READY = "ready"
@@ -36,7 +37,7 @@ _PICTURES = {
 }
 """First bytes of still pictures, and ffmpeg's names of their formats."""
 
-_GUESSED_LENGTHS = ("mp3", "aac")
+_FRAMES_ALONE = ("mp3", "aac")
 """Formats of sound without a header of the whole; a length is guessed from the first bit rate."""
 
 
@@ -48,7 +49,7 @@ class MediaFacts:
         status: OK, or why the file cannot be used.
         medium: What it is; None unless the status is OK.
         reason: Why, in words; None if the status is OK.
-        is_cut: Whether the file's index names bytes behind the file's end.
+        cut: What tells that the file lacks its end; None: nothing does.
         file_seconds: Length of the picture, from its first frame to the end of its last; of the
             sound where there is no picture; None of a still picture.
         container: Names of the container format.
@@ -67,7 +68,7 @@ class MediaFacts:
     status: Status = Status.OK
     medium: Medium | None = None
     reason: str | None = None
-    is_cut: bool = False
+    cut: str | None = None
     file_seconds: float | None = None
     container: str | None = None
     video_stream: int | None = None
@@ -182,7 +183,7 @@ def _facts_of(media: InputContainer, path: Path) -> MediaFacts:
         return MediaFacts(status=Status.TOO_SHORT, reason=reason, container=container)
     return MediaFacts(
         medium=Medium.FILM,
-        is_cut=_is_cut(media, path),
+        cut=_cut_of_index(media, path),
         file_seconds=seconds,
         container=container,
         video_stream=video.index,
@@ -254,39 +255,50 @@ def _facts_of_sound(
 ) -> MediaFacts:
     """Give the facts of a file that is sound alone."""
     container = media.format.name
-    seconds = _sound_seconds(media, path, audio)
+    if container in _FRAMES_ALONE:
+        seconds, cut = _read_frames(media, path, audio)
+    else:
+        seconds = _sound_seconds(media, audio)
+        cut = _cut_of_pages(path) if container == "ogg" else _cut_of_index(media, path)
     if seconds is None:
         reason = "has a sound track without a single sample"
         return MediaFacts(status=Status.NO_AUDIO, reason=reason, container=container)
     return MediaFacts(
         medium=Medium.SOUND,
-        is_cut=_is_cut(media, path),
+        cut=cut,
         file_seconds=seconds,
         container=container,
         **track,
     )
 
 
-def _sound_seconds(media: InputContainer, path: Path, audio: Stream) -> float | None:
-    """Give the length of a sound; read through the file where its header only guesses."""
-    if media.format.name in _GUESSED_LENGTHS and not _has_length_tag(path):
-        return _demuxed_seconds(media, audio)
+def _sound_seconds(media: InputContainer, audio: Stream) -> float | None:
+    """Give the length of a sound; read through the file only if no header tells it."""
     if audio.duration and audio.time_base:
         return float(audio.duration * audio.time_base)
     if media.duration:
         return media.duration / av.time_base
-    return _demuxed_seconds(media, audio)
+    return _demux(media, audio).seconds
 
 
-def _has_length_tag(path: Path) -> bool:
-    """Tell whether an MP3 says how many frames it has, in its first frame."""
-    with path.open("rb") as file:
-        head = file.read(10)
-        if head.startswith(b"ID3") and len(head) == 10:
-            size = sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:])))
-            file.seek(10 + size)
-        first_frame = head + file.read(4096)
-    return any(tag in first_frame for tag in (b"Xing", b"Info", b"VBRI"))
+def _read_frames(
+    media: InputContainer, path: Path, audio: Stream
+) -> tuple[float | None, str | None]:
+    """Read through frames without a header of the whole: their length, and what tells of a cut."""
+    container = media.format.name
+    tag = mp3_length_tag(path) if container == "mp3" else None
+    stated = None if tag is None else mp3_stated_bytes(tag)
+    read = _demux(media, audio)
+    seconds = read.seconds if tag is None else _sound_seconds(media, audio)
+    size = path.stat().st_size
+    if stated is not None and stated > size:
+        return seconds, f"its first frame announces {stated} bytes, and it has {size}"
+    return seconds, "its last frame is cut off" if is_cut_frame(read.last, container) else None
+
+
+def _cut_of_pages(path: Path) -> str | None:
+    """Say what tells that an Ogg file lacks its end."""
+    return "its last page is cut off" if is_cut_ogg(path) else None
 
 
 def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
@@ -302,7 +314,7 @@ def _picture_seconds(media: InputContainer, video: VideoStream) -> float | None:
         end = media.duration / av.time_base
     if end is not None and end > start:
         return end - start
-    return _demuxed_seconds(media, video)
+    return _demux(media, video).seconds
 
 
 def _picture_start(media: InputContainer, video: VideoStream) -> float:
@@ -322,29 +334,44 @@ def _clock_seconds(text: str) -> float | None:
     return total if math.isfinite(total) and total > 0 else None
 
 
-def _demuxed_seconds(media: InputContainer, stream: Stream) -> float | None:
+class _Demuxed(NamedTuple):
+    """What reading through a stream tells.
+
+    Attributes:
+        seconds: Its length; None if it has none.
+        last: Bytes of its last packet; empty if it has none.
+    """
+
+    seconds: float | None
+    last: bytes
+
+
+def _demux(media: InputContainer, stream: Stream) -> _Demuxed:
     """Measure a stream by the times of its packets, as a live recording has no length."""
     first, last, longest = math.inf, -math.inf, 0.0
+    content = b""
     for packet in media.demux(stream):
+        content = bytes(packet) if packet.size else content
         if packet.pts is None or packet.time_base is None:
             continue
         start = float(packet.pts * packet.time_base)
         longest = max(longest, float((packet.duration or 0) * packet.time_base))
         first, last = min(first, start), max(last, start)
-    return last + longest - first if last + longest > first else None
+    return _Demuxed(last + longest - first if last + longest > first else None, content)
 
 
-def _is_cut(media: InputContainer, path: Path) -> bool:
-    """Tell whether an MP4 lacks its end: its index names the place of every frame."""
+def _cut_of_index(media: InputContainer, path: Path) -> str | None:
+    """Say what tells that an MP4 lacks its end: its index names the place of every frame."""
     if "mp4" not in media.format.name:
-        return False
+        return None
     size = path.stat().st_size
-    return any(
+    is_cut = any(
         entry.pos + entry.size > size
         for stream in media.streams
         if stream.type in {"video", "audio"}
         for entry in stream.index_entries
     )
+    return "the index at its start names bytes behind the last one" if is_cut else None
 
 
 def main() -> None:

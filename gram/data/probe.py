@@ -30,6 +30,7 @@ from gram.data.media_files import (
 )
 from gram.data.status import DecidingStage, Medium, Status
 from gram.data.tables import PROBE, Row, printable, read_rows, write_rows
+from gram.files import write_text
 from gram.progress import track
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,19 @@ class Known:
 
 
 NOTHING = Known()
+
+
+def confirm_media(media: Path, *, receipt: Path) -> None:
+    """Write that a data set's media files are there, for a job that is planned when they were not.
+
+    Args:
+        media: Folder of the media files.
+        receipt: Text file that says how many there are.
+
+    Raises:
+        ValueError: If the media folder is absent, cannot be read or holds no media file.
+    """
+    write_text(receipt, f"{len(list_media(media).by_stem)} names of media files in {media}\n")
 
 
 def probe_chunk(
@@ -209,10 +223,9 @@ def _part(row: Row, facts: MediaFacts) -> Row:
             return {}
         reason = "is a still picture, which has no parts; leave out where the clip starts and ends"
         return {"status": Status.TOO_SHORT, "reason": reason}
-    if start is None and end is None and facts.is_cut:
+    if start is None and end is None and facts.cut is not None:
         # A part before the cut may be whole; extraction decides.
-        reason = "lacks its end: the index at its start names bytes behind the last one"
-        return {"status": Status.TRUNCATED, "reason": reason}
+        return {"status": Status.TRUNCATED, "reason": f"lacks its end: {facts.cut}"}
     seconds = min(end if end is not None else file_seconds, file_seconds) - (start or 0.0)
     if seconds <= 0:
         reason = f"ends at {file_seconds:.2f} s, the clip starts at {start:.2f} s"

@@ -137,8 +137,8 @@ def index_shards(
     write_text(manifest, json.dumps(files | tally.as_json(), ensure_ascii=False, indent=1) + "\n")
     if extra := extra_files(output.parent):
         log.warning(
-            "%d files in %s are of no chunk, %s first: an earlier run with more chunks left them; "
-            "nothing reads them, delete them",
+            "%d files in %s are of no chunk, %s first: an earlier run with more chunks left them, "
+            "or somebody put them there; nothing reads them, delete them",
             len(extra),
             output.parent,
             extra[0].name,

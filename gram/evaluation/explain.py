@@ -3,139 +3,160 @@
 All of it is read from files of the workflow beside the table; nothing is computed anew.
 """
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
+from gram.evaluation.cells import Row, TableCell, find_cell, read_rows
+from gram.evaluation.references import References
 from gram.evaluation.results import BenchmarkScores, FitRecord, ScoreResult, read_scores
 from gram.evaluation.tables import DIRECTIONS
 
-Row = Mapping[str, str]
 
-
-def explain_cell(table: Path, cell: str) -> list[tuple[str, str]]:
-    """Say how one number of a table came about.
+def explain_cell(table: Path, cell: str, *, references: References) -> list[tuple[str, str]]:
+    """Say how one cell of a table came about, or what it lacks.
 
     Args:
-        table: CSV of the table, ``results/tables/NAME.csv``; the scores are looked for beside it.
-        cell: Line and column, split at the last comma. The line is its label, or its number from
-            1 on; the column is that of the CSV (``text_to_item_R@1``) or as a reader sees it
-            (``T→item R@1``).
+        table: The table, ``results/tables/NAME.csv``, or a copy of it below ``results/``.
+        cell: Which one; see ``find_cell``. It may be a recall, what stands beside one, such as the
+            paper's number, a count, or a name.
+        references: Published numbers, with their sources.
 
     Returns:
         What is said, and the name of each part, in order.
 
     Raises:
-        ValueError: If there is no such table, line or column, or a file it was made of is gone.
-
+        ValueError: If there is no such table, line or column, or a file it was made of is gone or
+            says something else now.
     """
-    rows = _read(table)
-    row, column = _find(rows, cell)
-    direction = next(name for name in DIRECTIONS if column.startswith(name))
-    metric = column.removeprefix(f"{direction}_")
-    scores = table.parents[1] / "scores" / row["run"] / f"{row['benchmark']}.json"
-    if not row[column] or not scores.is_file():
+    found = find_cell(read_rows(table), cell)
+    results = _results_folder(table)
+    files = [
+        results / "scores" / run / f"{found.row['benchmark']}.json"
+        for run in found.row["runs"].split()
+    ]
+    parts = [("cell", f"{found.value or 'empty'} ({found.meaning})")]
+    if not found.row["gallery"]:
+        return [*parts, *_missing(found, files, references)]
+    gone = [path for path in files if not path.is_file()]
+    if gone:
         raise ValueError(
-            f"the line {row['label']!r} has no number in {column}, or {scores} is gone; "
-            f"`{_command(row)}` makes it"
+            f"{', '.join(map(str, gone))} is gone, of which the line {found.row['label']!r} was "
+            f"made; `{_command(found.row)}` makes it"
         )
-    result = read_scores(scores)
-    if row["score"] not in result.scores:
-        raise ValueError(
-            f"{scores} has no score {row['score']!r} any more; make the table again: "
-            f"`snakemake {table.as_posix()}`"
-        )
-    score = result.scores[row["score"]]
-    value: float = getattr(score, direction)[metric]
-    if abs(value - float(row[column])) > 1e-3:
-        raise ValueError(
-            f"{scores} says {value:.4f} now, and the table {row[column]}: it was made of older "
-            f"scores; make it again: `snakemake {table.as_posix()}`"
-        )
+    scored = [read_scores(path) for path in files]
+    for path, result in zip(files, scored, strict=True):
+        if found.row["score"] not in result.scores:
+            raise ValueError(
+                f"{path} has no score {found.row['score']!r} any more; make the table again: "
+                f"`snakemake {table.as_posix()}`"
+            )
+    if found.recall is not None:
+        parts += _numbers(found, table, files, scored)
+        parts.append(("published", _published(found, references)))
+    several = len(files) > 1
+    for path, result in zip(files, scored, strict=True):
+        told = _origin(results.parent, found.row, result, path=path)
+        parts += [(f"{what} of {result.run}" if several else what, text) for what, text in told]
+    return [*parts, ("command", _command(found.row))]
+
+
+def _results_folder(table: Path) -> Path:
+    """Find the folder of results that a table lies in, itself or as a copy."""
+    for folder in (*table.parents, *table.absolute().parents):
+        if folder.name == "results" or (folder / "scores").is_dir():
+            return folder
+    raise ValueError(
+        f"{table} lies in no folder of results, with scores in it; give results/tables/NAME.csv"
+    )
+
+
+def _missing(cell: TableCell, files: list[Path], references: References) -> list[tuple[str, str]]:
+    """Say what a line lacks that has no numbers."""
+    gone = [str(path) for path in files if not path.is_file()]
+    lacks = f"lacks {', '.join(gone)}" if gone else "the table is older than its scores"
+    parts = [("missing", f"the line has no numbers: {lacks}")]
+    if cell.recall is not None:
+        parts.append(("published", _published(cell, references)))
+    row = cell.row
     return [
-        ("number", _number(row, column=column, score=score, direction=direction, metric=metric)),
-        ("published", _published(row, column)),
-        ("run", _run(result)),
-        ("checkpoint", f"{result.origin.checkpoint}, sha256 {result.origin.checkpoint_sha256}"),
-        *_training(table.parents[2], result),
-        ("protocol", _plain(result.protocol.model_dump(mode="json"))),
-        ("evaluation", _plain(result.evaluation.model_dump(mode="json"))),
-        ("clips", _clips(result, scores=scores)),
-        ("score", _score(row["score"], score)),
-        ("index of the shards", f"sha256 {result.origin.index_sha256}"),
-        ("places of all queries", str(scores.with_suffix(".parquet"))),
-        ("command", _command(row)),
+        *parts,
+        ("run", ", ".join(row["runs"].split())),
+        ("benchmark", row["benchmark"]),
+        ("score", row["score"]),
+        ("command", _command(row) if gone else "snakemake NAME, or gram table NAME"),
     ]
 
 
-def _read(table: Path) -> list[Row]:
-    if not table.is_file():
+def _numbers(
+    cell: TableCell, table: Path, files: list[Path], scored: list[BenchmarkScores]
+) -> list[tuple[str, str]]:
+    """Say the recall that a cell is or stands beside, from the scores that it was made of."""
+    row, column = cell.row, cell.recall or ""
+    scores = [result.scores[row["score"]] for result in scored]
+    values: list[float] = [getattr(score, cell.direction)[cell.metric] for score in scores]
+    if abs(mean(values) - float(row[column])) > 1e-3:
         raise ValueError(
-            f"no table at {table}; give results/tables/NAME.csv, and run `snakemake NAME` if it is "
-            "not made yet"
+            f"{', '.join(map(str, files))} says {mean(values):.4f} now, and the table "
+            f"{row[column]}: it was made of older scores; make it again: "
+            f"`snakemake {table.as_posix()}`"
         )
-    with table.open(encoding="utf-8", newline="") as file:
-        rows: list[Row] = list(csv.DictReader(file))
-    if not rows or not {"label", "run", "benchmark", "score"} <= rows[0].keys():
-        raise ValueError(f"{table} is no table of this project; give results/tables/NAME.csv")
-    return rows
+    numbers = [
+        _number(value, score=score, direction=cell.direction, metric=cell.metric)
+        for value, score in zip(values, scores, strict=True)
+    ]
+    if len(files) == 1:
+        return [("number", numbers[0])]
+    spread = f"{row[column]} %, mean; {row[f'{column}_spread']} points, standard deviation"
+    of_runs = [
+        (f"number of {result.run}", number) for result, number in zip(scored, numbers, strict=True)
+    ]
+    return [("number", spread), *of_runs]
 
 
-def _find(rows: list[Row], cell: str) -> tuple[Row, str]:
-    """Find the line and the column that are meant."""
-    line, comma, column = cell.rpartition(",")
-    line, column = line.strip(), column.strip()
-    found = [row for row in rows if row["label"] == line]
-    if not found and line.isdecimal() and 1 <= int(line) <= len(rows):
-        found = [rows[int(line) - 1]]
-    if not comma or len(found) != 1:
-        labels = "; ".join(f"{number} {row['label']}" for number, row in enumerate(rows, start=1))
-        raise ValueError(
-            f"the cell {cell!r} names {len(found)} lines of the table; write LINE,COLUMN with one "
-            f"of: {labels}"
-        )
-    columns = {name: name for name in _columns(found[0])}
-    columns |= {
-        f"{shown} {name.removeprefix(f'{direction}_')}": name
-        for direction, shown in DIRECTIONS.items()
-        for name in columns.values()
-        if name.startswith(direction)
-    }
-    if column not in columns:
-        raise ValueError(
-            f"the table has no recall {column!r}; its columns are {', '.join(_columns(found[0]))}"
-        )
-    return found[0], columns[column]
+def _origin(root: Path, row: Row, result: BenchmarkScores, *, path: Path) -> list[tuple[str, str]]:
+    """Say how the score of one run came about."""
+    return [
+        ("run", _run(result)),
+        ("checkpoint", f"{result.origin.checkpoint}, sha256 {result.origin.checkpoint_sha256}"),
+        *_training(root, result),
+        ("protocol", _plain(result.protocol.model_dump(mode="json"))),
+        ("evaluation", _plain(result.evaluation.model_dump(mode="json"))),
+        ("clips", _clips(result, scores=path)),
+        ("score", _score(row["score"], result.scores[row["score"]])),
+        ("index of the shards", f"sha256 {result.origin.index_sha256}"),
+        ("places of all queries", str(path.with_suffix(".parquet"))),
+    ]
 
 
-def _columns(row: Row) -> Iterator[str]:
-    """Name the columns that hold recalls."""
-    for name in row:
-        direction = next((one for one in DIRECTIONS if name.startswith(f"{one}_R@")), None)
-        if direction is not None and name.rpartition("@")[2].isdecimal():
-            yield name
-
-
-def _number(row: Row, *, column: str, score: ScoreResult, direction: str, metric: str) -> str:
+def _number(value: float, *, score: ScoreResult, direction: str, metric: str) -> str:
     low, high = score.intervals[direction][metric]
     won = score.ties_won[direction][metric]
-    ties = "" if abs(won - float(row[column])) < 5e-3 else f"; {won:.2f} % if ties were all won"
+    ties = "" if abs(won - value) < 5e-3 else f"; {won:.2f} % if ties were all won"
     return (
-        f"{float(row[column]):.2f} %, {metric} {DIRECTIONS[direction]}, 95 % interval {low:.2f} to "
+        f"{value:.2f} %, {metric} {DIRECTIONS[direction]}, 95 % interval {low:.2f} to "
         f"{high:.2f}{ties}"
     )
 
 
-def _published(row: Row, column: str) -> str:
-    paper, reruns = row.get(f"{column}_paper", ""), row.get(f"{column}_reruns", "")
-    if not paper and not reruns:
-        return "nothing that the line names"
-    difference, mark = row[f"{column}_difference"], row[f"{column}_mark"]
-    parts = [f"paper {paper}, difference {float(difference):+.2f}, {mark}"] if paper else []
-    return "; ".join([*parts, *([f"re-runs: {reruns}"] if reruns else [])])
+def _published(cell: TableCell, references: References) -> str:
+    """Say what others found, and where it stands."""
+    row, name = cell.row, cell.row["reference"]
+    if not name:
+        return "nothing: the line names no reference"
+    known = references.get((name, cell.direction, cell.metric), [])
+    if not known:
+        return f"nothing: {name} has no {cell.metric} {DIRECTIONS[cell.direction]}"
+    told = [
+        f"{one.who} {one.percent:g} ({one.source}; {one.confidence})".replace(" (; )", "")
+        for one in known
+    ]
+    if row[f"{cell.recall}_difference"]:
+        difference = f"difference to the paper {float(row[f'{cell.recall}_difference']):+.2f}"
+        told.append(f"{difference} {row[f'{cell.recall}_mark']}".strip())
+    return "; ".join(told)
 
 
 def _run(result: BenchmarkScores) -> str:
@@ -180,4 +201,5 @@ def _plain(value: object) -> str:
 
 
 def _command(row: Row) -> str:
-    return f"snakemake results/scores/{row['run']}/{row['benchmark']}.json"
+    files = (f"results/scores/{run}/{row['benchmark']}.json" for run in row["runs"].split())
+    return f"snakemake {' '.join(files)}"

@@ -1,4 +1,4 @@
-"""Figures as SVG text: loss curves, volumes of right and wrong pairs, recall by modalities.
+"""Figures that stand in the report's page, as SVG text: loss curves, clips left step by step.
 
 The same numbers give the same bytes: no date, no random ids. Colors are CSS variables with a
 default, so that a page that holds the SVG can follow the reader's light or dark setting; opened
@@ -8,7 +8,6 @@ alone it shows the light colors.
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -83,19 +82,6 @@ _CURVE_POINTS = 300
 """Points that a curve is averaged down to: more cannot be seen, and each costs bytes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecallBar:
-    """One run in the figure of recall by modalities.
-
-    Attributes:
-        label: What stands beside the bars: modalities and run.
-        recalls: Percent of each cut-off: ``{"R@1": 43.7, "R@10": 80.1}``.
-    """
-
-    label: str
-    recalls: Mapping[str, float]
-
-
 def draw_losses(histories: Mapping[str, pd.DataFrame]) -> str:
     """Draw the loss and its parts over the steps, one line a run.
 
@@ -138,80 +124,6 @@ def draw_losses(histories: Mapping[str, pd.DataFrame]) -> str:
         return _svg(figure, "losses", title="Training loss by step")
 
 
-def draw_volumes(matched: NDArray[np.float64], unmatched: NDArray[np.float64]) -> str:
-    """Draw how the volumes of right pairs and of wrong pairs are spread.
-
-    Args:
-        matched: Volumes of captions with their own clips, unitless, one axis.
-        unmatched: Volumes of captions with other clips, unitless, one axis.
-
-    Returns:
-        The figure as SVG text.
-
-    Raises:
-        ValueError: If there is no matched pair.
-    """
-    if not len(matched):
-        raise ValueError("there are no right pairs to draw")
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_INCHES, 3.0), layout="constrained")
-        axis = figure.subplots()
-        top = max(1.0, float(max(matched.max(), unmatched.max(initial=0.0))))
-        edges = np.linspace(0.0, top, 51).tolist()
-        for color, volumes, label in (
-            (_SERIES[1], unmatched, "caption with another clip"),
-            (_SERIES[0], matched, "caption with its own clip"),
-        ):
-            if len(volumes):
-                weights = np.full(len(volumes), 100.0 / len(volumes))
-                text = f"{label} (mean {volumes.mean():.3f})"
-                axis.hist(volumes, edges, weights=weights, color=color, alpha=0.55, label=text)
-                axis.axvline(float(volumes.mean()), color=color, linewidth=1.4, linestyle="--")
-        axis.set_xlim(0.0, top)
-        axis.set_xlabel("volume (small is near)")
-        axis.set_ylabel("% of pairs")
-        figure.legend(loc="outside upper left", ncols=1)
-        return _svg(figure, "volumes", title="Volumes of right and wrong pairs")
-
-
-def draw_recalls(bars: Sequence[RecallBar], *, title: str) -> str:
-    """Draw recalls as bars, one group a run, fewest modalities on top.
-
-    Args:
-        bars: The runs in the order in which they are drawn. The cut-offs that all of them have are
-            drawn.
-        title: What the recalls are of.
-
-    Returns:
-        The figure as SVG text.
-
-    Raises:
-        ValueError: If there is nothing to draw, or no cut-off that all runs have.
-    """
-    if not bars:
-        raise ValueError("there are no recalls to draw")
-    cuts = [cut for cut in bars[0].recalls if all(cut in bar.recalls for bar in bars)]
-    if not cuts:
-        found = "; ".join(f"{bar.label}: {', '.join(bar.recalls)}" for bar in bars)
-        raise ValueError(
-            f"the runs have no cut-off in common to draw ({found}); give them one in "
-            "evaluation.recall_at"
-        )
-    thickness = 0.8 / len(cuts)
-    places = np.arange(len(bars))
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(_INCHES, 0.9 + 0.27 * len(cuts) * len(bars)), layout="constrained")
-        axis = figure.subplots()
-        for i, cut in enumerate(cuts):
-            values = [bar.recalls[cut] for bar in bars]
-            heights = places + (i - (len(cuts) - 1) / 2) * thickness
-            drawn = axis.barh(heights, values, height=thickness * 0.88, color=_series(i), label=cut)
-            axis.bar_label(drawn, fmt="%.1f", padding=4, color=_INK, fontsize=9.5)
-        _label_bars(axis, [bar.label for bar in bars], places=places)
-        figure.legend(loc="outside upper left", ncols=len(cuts))
-        return _svg(figure, "recalls", title=title)
-
-
 def draw_steps(splits: Mapping[str, Sequence[tuple[str, int]]], *, title: str) -> str:
     """Draw how many clips are left step by step, one group of bars a split.
 
@@ -244,7 +156,6 @@ def draw_steps(splits: Mapping[str, Sequence[tuple[str, int]]], *, title: str) -
             axis.bar_label(drawn, labels=labels, padding=4, color=_INK, fontsize=9.5)
             axis.set_title(split)
             _label_bars(axis, [name for name, _ in steps], places=places)
-            axis.set_xlabel("")
         axes[-1].set_xlabel("% of the clips that are listed")
         return _svg(figure, "steps", title=title)
 
@@ -257,7 +168,6 @@ def _label_bars(axis: Axes, labels: Sequence[str], *, places: NDArray[np.int64])
     axis.set_xticks(range(0, 101, 20))
     axis.grid(visible=False, axis="y")
     axis.grid(visible=True, axis="x")
-    axis.set_xlabel("% of captions whose clip is among the first K")
 
 
 def _check_history(label: str, history: pd.DataFrame) -> None:

@@ -108,13 +108,13 @@ class Comparison:
 
 
 def compare(
-    percent: float, *, interval: tuple[float, float], published: list[Published]
+    percent: float, *, interval: tuple[float, float] | None, published: list[Published]
 ) -> Comparison:
     """Set a number of ours beside those of others.
 
     Args:
         percent: Ours.
-        interval: The 95 % interval of ours.
+        interval: The 95 % interval of ours; None: ours is a mean over seeds, and has no mark.
         published: Theirs.
 
     Example:
@@ -126,8 +126,11 @@ def compare(
     reruns = {one.who: one.percent for one in published if one.who != PAPER}
     if paper is None:
         return Comparison(paper=None, reruns=reruns, difference=None, mark=None)
+    difference = percent - paper
+    if interval is None:
+        return Comparison(paper=paper, reruns=reruns, difference=difference, mark=None)
     low, high = interval
     mark: Mark = "inside"
     if not low <= paper <= high:
         mark = "above" if percent > paper else "below"
-    return Comparison(paper=paper, reruns=reruns, difference=percent - paper, mark=mark)
+    return Comparison(paper=paper, reruns=reruns, difference=difference, mark=mark)

@@ -131,8 +131,8 @@ def rank_matched(score: FittedScore, ranked: RankedSet, matches: Matches) -> Ret
         ValueError: If the matches are of other queries.
     """
     both = directions(score, ranked)
-    to_item = _after(both.text_to_item, matches.text_to_item)
-    to_text = _after(both.item_to_text, matches.item_to_text)
+    to_item = after_reading(both.text_to_item, matches.text_to_item)
+    to_text = after_reading(both.item_to_text, matches.item_to_text)
     return RetrievalPlaces(
         text_to_item=QueryPlaces(
             places=places_of(to_item, chunk_scores=READ_SCORES),
@@ -149,8 +149,20 @@ def rank_matched(score: FittedScore, ranked: RankedSet, matches: Matches) -> Ret
     )
 
 
-def _after(first: Direction, read: BestPairs) -> Direction:
-    """Put what was read before the rest, by its probability."""
+def after_reading(first: Direction, read: BestPairs) -> Direction:
+    """Put what was read before the rest, by its probability.
+
+    Args:
+        first: The first score, one way.
+        read: What was read of its best candidates.
+
+    Returns:
+        Scores of which the large end is near: log odds of a match where a pair was read, at least
+        ``-LARGEST_LOG_ODDS``, and less than that, in the order of the first score, where not.
+
+    Raises:
+        ValueError: If the pairs are of another number of queries.
+    """
     queries = len(first.query_group_q)
     if len(read.candidate_qk) != queries:
         raise ValueError(

@@ -13,37 +13,40 @@ def index_results(scores: Sequence[Path]) -> dict[tuple[str, str], BenchmarkScor
     return {(result.run, result.benchmark): result for result in results}
 
 
-def result_of(
+def results_of(
     row: TableRow, *, results: Mapping[tuple[str, str], BenchmarkScores]
-) -> BenchmarkScores:
-    """Give the scores of a line.
+) -> list[BenchmarkScores]:
+    """Give the scores of a line: of its one run, or of its run of each seed.
 
     Raises:
-        ValueError: If they are not there.
+        ValueError: If some are not there.
     """
-    key = (row.run, row.benchmark)
-    if key not in results:
-        known = ", ".join(f"{run} on {benchmark}" for run, benchmark in results) or "none"
-        raise ValueError(
-            f"the table names {row.run} on {row.benchmark}, whose scores were not given; "
-            f"given: {known}; score that benchmark first"
-        )
-    return results[key]
+    for run in row.runs:
+        if (run, row.benchmark) not in results:
+            known = ", ".join(f"{run} on {benchmark}" for run, benchmark in results) or "none"
+            raise ValueError(
+                f"the table names {run} on {row.benchmark}, whose scores were not given; "
+                f"given: {known}; score that benchmark first"
+            )
+    return [results[run, row.benchmark] for run in row.runs]
 
 
-def score_of(row: TableRow, *, results: Mapping[tuple[str, str], BenchmarkScores]) -> ScoreResult:
-    """Give what the score of a line came to.
+def scores_of(
+    row: TableRow, *, results: Mapping[tuple[str, str], BenchmarkScores]
+) -> list[ScoreResult]:
+    """Give what the score of a line came to, once a run.
 
     Raises:
         ValueError: If it was not computed, or the line has no scores.
     """
-    found = result_of(row, results=results).scores
-    if row.score not in found:
-        raise ValueError(
-            f"the scores of {row.run} on {row.benchmark} lack {row.score!r}; they hold "
-            f"{', '.join(found) or 'none'}; add it to evaluation.scores of the run"
-        )
-    return found[row.score]
+    of_runs = results_of(row, results=results)
+    for result in of_runs:
+        if row.score not in result.scores:
+            raise ValueError(
+                f"the scores of {result.run} on {row.benchmark} lack {row.score!r}; they hold "
+                f"{', '.join(result.scores) or 'none'}; add it to evaluation.scores of the run"
+            )
+    return [result.scores[row.score] for result in of_runs]
 
 
 def table_warnings(
@@ -58,7 +61,7 @@ def table_warnings(
     Raises:
         ValueError: If a line's scores are not there.
     """
-    found = {(row.run, row.benchmark): result_of(row, results=results) for row in table.rows}
+    found = _found(table, results=results)
     return [
         f"Warning: {result.trained_on} of the {result.gallery} gallery clips of {benchmark} were "
         f"trained on by {run}. These numbers show that the plumbing works, not that anything was "
@@ -80,14 +83,20 @@ def table_notes(
     Raises:
         ValueError: If a line's scores are not there.
     """
-    found = {(row.run, row.benchmark): result_of(row, results=results) for row in table.rows}
+    found = _found(table, results=results)
     notes = [table.note] if table.note else []
-    galleries = sorted({score_of(row, results=results).gallery for row in table.rows})
+    scores = [score for row in table.rows for score in scores_of(row, results=results)]
+    galleries = sorted({score.gallery for score in scores})
     chances = " or ".join(f"{chance_percent(n)} % ({n} clips)" for n in galleries)
-    notes.append(
-        "Recalls are percentages, with the 95 % interval over clips in brackets. By chance R@1 is "
-        f"{chances}."
-    )
+    has_single = any(len(row.runs) == 1 for row in table.rows)
+    bracketed = ", with the 95 % interval over clips in brackets" if has_single else ""
+    notes.append(f"Recalls are percentages{bracketed}. By chance R@1 is {chances}.")
+    if seeds := sorted({len(row.runs) for row in table.rows if len(row.runs) > 1}):
+        notes.append(
+            f"±: mean and standard deviation over {' or '.join(map(str, seeds))} runs that differ "
+            "in their seed alone. It tells how much the seed matters; that other clips would be "
+            "ranked otherwise comes on top."
+        )
     notes += _score_notes(table, results=results)
     described: dict[str, list[str]] = {}
     for (run, _), result in found.items():
@@ -102,6 +111,14 @@ def table_notes(
                 "recalls of different galleries cannot be compared."
             )
     return notes
+
+
+def _found(
+    table: TableConfig, *, results: Mapping[tuple[str, str], BenchmarkScores]
+) -> dict[tuple[str, str], BenchmarkScores]:
+    """Give the scores of each (run, benchmark) of a table, in order."""
+    found = [result for row in table.rows for result in results_of(row, results=results)]
+    return {(result.run, result.benchmark): result for result in found}
 
 
 def _score_notes(
@@ -124,7 +141,7 @@ def _score_notes(
         )
     halves: dict[int, list[str]] = {}
     for row in table.rows:
-        fit = score_of(row, results=results).fit
+        fit = scores_of(row, results=results)[0].fit
         if fit is not None and fit.split is None:
             halves.setdefault(len(fit.numbers), []).append(row.score)
     for count, names in halves.items():

@@ -1,24 +1,26 @@
 """Scores to one table, as CSV, Markdown and LaTeX.
 
 Recalls are percentages. The CSV holds numbers and plain names, for programs: beside each recall its
-95 % interval, and for lines that name a reference what the paper and others found. The other two
-are for readers: their cells are escaped, and lines below the table say what the numbers can mean.
+95 % interval, or its spread over seeds, and for lines that name a reference what the paper and
+others found. The other two are for readers: their cells are escaped, and lines below the table say
+what the numbers can mean.
 """
 
 import csv as csv_format
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 
 from gram.config import TableConfig, TableRow
-from gram.evaluation.references import Comparison, References, compare
+from gram.evaluation.references import Comparison, Published, References, compare
 from gram.evaluation.results import BenchmarkScores
 from gram.evaluation.table_notes import (
     index_results,
-    result_of,
-    score_of,
+    results_of,
+    scores_of,
     table_notes,
     table_warnings,
 )
@@ -37,7 +39,13 @@ COUNTS = ("gallery", "queries", "trained_on")
 DIRECTIONS = {"text_to_item": "T→item", "item_to_text": "item→T"}
 """Which way is searched: name in the CSV, and as a reader sees it."""
 
-BESIDE = ("low", "high", "paper", "reruns", "difference", "mark")
+RUNS = "runs"
+"""The column of the CSV that names the runs of a line: one, or one a seed, with spaces between."""
+
+REFERENCE = "reference"
+"""The column that names the published numbers that a line stands beside; empty: none."""
+
+BESIDE = ("low", "high", "spread", "paper", "reruns", "difference", "mark")
 """What stands behind a recall in the CSV: ``text_to_item_R@1_low`` and so on."""
 
 ABSENT = "-"
@@ -49,18 +57,22 @@ class Recall:
     """One recall of a line.
 
     Attributes:
-        percent: Recall in percent.
-        interval: Its 95 % interval.
+        percent: Recall in percent; of several seeds, the mean.
+        interval: Its 95 % interval over clips; none of several seeds.
+        spread: Standard deviation over the seeds, in points; none of one run.
         comparison: What others found.
     """
 
     percent: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
+    spread: float | None
     comparison: Comparison
 
     @property
     def text(self) -> str:
-        """The recall with its interval."""
+        """The recall with its interval or its spread."""
+        if self.interval is None:
+            return f"{self.percent:.1f} ± {self.spread or 0.0:.1f}"
         low, high = self.interval
         return f"{self.percent:.1f} ({low:.1f} to {high:.1f})"
 
@@ -71,12 +83,16 @@ class TableLine:
 
     Attributes:
         names: Text of each column of ``NAMES``.
+        runs: The runs that it shows.
+        reference: Name of the published numbers beside it, or nothing.
         recalls: By direction and ``R@K``, in the order of the columns; none where the scores of
             the line are missing.
         counts: Value of each column of ``COUNTS``; none where the scores are missing.
     """
 
     names: tuple[str, ...]
+    runs: tuple[str, ...]
+    reference: str
     recalls: Mapping[tuple[str, str], Recall]
     counts: tuple[int, ...] | None
 
@@ -106,12 +122,15 @@ def make_table(
             none is, if no cut-off is in all lines, or if a reference is not known.
     """
     results = index_results(scores)
-    rows = [row for row in table.rows if not is_partial or (row.run, row.benchmark) in results]
+    rows = [
+        row
+        for row in table.rows
+        if not is_partial or all((run, row.benchmark) in results for run in row.runs)
+    ]
     missing = [row for row in table.rows if row not in rows]
     if not rows:
-        raise ValueError(
-            f"no line of the table {table.title!r} has scores yet; {_how_to_make(missing)}"
-        )
+        how = _how_to_make(missing, results=results)
+        raise ValueError(f"no line of the table {table.title!r} has scores yet; {how}")
     there = table.model_copy(update={"rows": tuple(rows)})
     recall_at = _common_cutoffs(there, results=results)
     lines = [
@@ -121,9 +140,10 @@ def make_table(
         for row in table.rows
     ]
     notes = table_warnings(there, results=results) + table_notes(there, results=results)
-    notes += [f"Missing: {_how_to_make(missing)}"] if missing else []
+    notes += [f"Missing: {_how_to_make(missing, results=results)}"] if missing else []
     grids = [_grid(lines, recall_at=recall_at), *_published_grid(lines)]
-    notes += _published_notes(lines)
+    whos = _whos(lines)
+    notes += [] if whos is None else published_notes(whos)
     write_text(csv, _as_csv(lines, recall_at=recall_at))
     markdown, latex = csv.with_suffix(".md"), csv.with_suffix(".tex")
     write_text(markdown, as_markdown(table.title, grids, notes=notes))
@@ -134,8 +154,15 @@ def make_table(
     log.info("%s: %d lines", csv, len(lines))
 
 
-def _how_to_make(missing: Sequence[TableRow]) -> str:
-    files = dict.fromkeys(f"results/scores/{row.run}/{row.benchmark}.json" for row in missing)
+def _how_to_make(
+    missing: Sequence[TableRow], *, results: Mapping[tuple[str, str], BenchmarkScores]
+) -> str:
+    files = dict.fromkeys(
+        f"results/scores/{run}/{row.benchmark}.json"
+        for row in missing
+        for run in row.runs
+        if (run, row.benchmark) not in results
+    )
     return f"snakemake {' '.join(files)} makes what it lacks."
 
 
@@ -144,12 +171,13 @@ def _common_cutoffs(
 ) -> list[int]:
     """Find the cut-offs K that every line has, in order."""
     of_lines = {
-        row.run: {
-            int(name.removeprefix("R@"))
-            for name in score_of(row, results=results).text_to_item
-            if name.startswith("R@")
+        result.run: {
+            int(name.removeprefix("R@")) for name in score.text_to_item if name.startswith("R@")
         }
         for row in table.rows
+        for result, score in zip(
+            results_of(row, results=results), scores_of(row, results=results), strict=True
+        )
     }
     common = set.intersection(*of_lines.values())
     if not common:
@@ -168,34 +196,58 @@ def _line(
     recall_at: Sequence[int],
     references: References,
 ) -> TableLine:
-    result, score = result_of(row, results=results), score_of(row, results=results)
+    of_runs, scores = results_of(row, results=results), scores_of(row, results=results)
     if row.reference is not None and row.reference not in {name for name, _, _ in references}:
         known = sorted({name for name, _, _ in references})
         raise ValueError(
             f"a line of the table names the reference {row.reference!r}, which is not among the "
             f"published numbers; those are of {', '.join(known) or 'nothing'}"
         )
-    recalls = {}
-    for direction in DIRECTIONS:
-        values: Mapping[str, float] = getattr(score, direction)
-        for name in (f"R@{k}" for k in recall_at):
-            interval = score.intervals[direction][name]
-            published = references.get((row.reference or "", direction, name), [])
-            recalls[direction, name] = Recall(
-                percent=values[name],
-                interval=interval,
-                comparison=compare(values[name], interval=interval, published=published),
-            )
-    label = row.label or f"{row.run} ({result.letters}) by {row.score}"
-    names = (label, row.run, row.benchmark, row.score, result.letters)
-    counts = (score.gallery, result.queries, result.trained_on)
-    return TableLine(names=names, recalls=recalls, counts=counts)
+    recalls = {
+        (direction, name): _recall(
+            [getattr(score, direction)[name] for score in scores],
+            interval=scores[0].intervals[direction][name] if len(scores) == 1 else None,
+            published=references.get((row.reference or "", direction, name), []),
+        )
+        for direction in DIRECTIONS
+        for name in (f"R@{k}" for k in recall_at)
+    }
+    letters = of_runs[0].letters
+    label = row.label or f"{row.run} ({letters}) by {row.score}"
+    names = (label, row.run, row.benchmark, row.score, letters)
+    trained_on = max(result.trained_on for result in of_runs)
+    counts = (scores[0].gallery, of_runs[0].queries, trained_on)
+    return TableLine(
+        names=names,
+        runs=row.runs,
+        reference=row.reference or "",
+        recalls=recalls,
+        counts=counts,
+    )
+
+
+def _recall(
+    percents: Sequence[float],
+    *,
+    interval: tuple[float, float] | None,
+    published: list[Published],
+) -> Recall:
+    """Give the recall of one run with its interval, or the mean of several with their spread."""
+    percent = mean(percents)
+    return Recall(
+        percent=percent,
+        interval=interval,
+        spread=stdev(percents) if len(percents) > 1 else None,
+        comparison=compare(percent, interval=interval, published=published),
+    )
 
 
 def _missing_line(row: TableRow) -> TableLine:
     label = row.label or f"{row.run} by {row.score}"
     names = (label, row.run, row.benchmark, row.score, ABSENT)
-    return TableLine(names=names, recalls={}, counts=None)
+    return TableLine(
+        names=names, runs=row.runs, reference=row.reference or "", recalls={}, counts=None
+    )
 
 
 def _as_csv(lines: Sequence[TableLine], *, recall_at: Sequence[int]) -> str:
@@ -204,12 +256,21 @@ def _as_csv(lines: Sequence[TableLine], *, recall_at: Sequence[int]) -> str:
     columns = [(direction, f"R@{k}") for direction in DIRECTIONS for k in recall_at]
     recalls = [f"{direction}_{name}" for direction, name in columns]
     beside = [f"{recall}_{what}" for recall in recalls for what in BESIDE]
-    writer.writerow([*NAMES, *recalls, *COUNTS, *beside])
+    writer.writerow([*NAMES, *recalls, *COUNTS, RUNS, REFERENCE, *beside])
     for line in lines:
         found = [line.recalls.get(column) for column in columns]
         values = ["" if one is None else round(one.percent, 4) for one in found]
         more = [cell for one in found for cell in _cells_beside(one)]
-        writer.writerow([*line.names, *values, *(line.counts or ("",) * len(COUNTS)), *more])
+        writer.writerow(
+            [
+                *line.names,
+                *values,
+                *(line.counts or ("",) * len(COUNTS)),
+                " ".join(line.runs),
+                line.reference,
+                *more,
+            ]
+        )
     return text.getvalue()
 
 
@@ -219,8 +280,10 @@ def _cells_beside(recall: Recall | None) -> list[str | float]:
         return [""] * len(BESIDE)
     compared = recall.comparison
     reruns = "; ".join(f"{who} {percent:g}" for who, percent in compared.reruns.items())
+    low, high = recall.interval or ("", "")
+    limits = (low, high, "" if recall.spread is None else recall.spread)
     return [
-        *(round(limit, 4) for limit in recall.interval),
+        *(one if isinstance(one, str) else round(one, 4) for one in limits),
         "" if compared.paper is None else compared.paper,
         reruns,
         "" if compared.difference is None else round(compared.difference, 4),
@@ -263,14 +326,23 @@ def _published_grid(lines: Sequence[TableLine]) -> list[Grid]:
     return [Grid(header=[*header, "mark"], rows=rows, num_names=3)]
 
 
-def _published_notes(lines: Sequence[TableLine]) -> list[str]:
-    found = [recall.comparison for line in lines for recall in line.recalls.values()]
-    whos = dict.fromkeys(who for one in found for who in one.reruns)
-    if not whos and all(one.paper is None for one in found):
-        return []
+def published_notes(whos: Iterable[str]) -> list[str]:
+    """Say what the numbers of others are that stand beside ours, and whose.
+
+    Args:
+        whos: Who ran it again, in any order, also several times.
+    """
     notes = [
         "The paper's numbers are re-ranked by the matching head, on the clips that have a sound "
         "(884 of MSR-VTT), of a checkpoint that was picked on the test set. inside: the paper's "
         "number lies in our 95 % interval; above, below: ours does, and it does not."
     ]
-    return notes + ([f"Re-runs are those of {', '.join(whos)}."] if whos else [])
+    named = ", ".join(dict.fromkeys(whos))
+    return notes + ([f"Re-runs are those of {named}."] if named else [])
+
+
+def _whos(lines: Sequence[TableLine]) -> list[str] | None:
+    """Name those who ran again what the lines show; none if nothing is published of it."""
+    found = [recall.comparison for line in lines for recall in line.recalls.values()]
+    whos = [who for one in found for who in one.reruns]
+    return None if not whos and all(one.paper is None for one in found) else whos

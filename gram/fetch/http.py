@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
@@ -132,22 +132,7 @@ def open_url(
     current = url
     for _ in range(MAX_REDIRECTS + 1):
         check_address(current, came_from=url)
-        try:
-            response = session.get(
-                current,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(min(CONNECT_SECONDS, stall_seconds), stall_seconds),
-            )
-        except ValueError as error:  # requests reads where it is sent on to at once
-            raise FetchError(
-                f"{url} leads to an address that cannot be read ({current!r} is one, or sends on "
-                f"to one: {error}); open it in a browser and correct the address",
-                status=Status.DEAD,
-            ) from error
-        except _BROKEN as error:
-            raise _connection_error(error, current) from error
+        response = _get(session, current, headers, came_from=url, stall_seconds=stall_seconds)
         if not response.is_redirect:
             return _read_answer(response, offset=offset, stall_seconds=stall_seconds)
         response.close()
@@ -157,6 +142,40 @@ def open_url(
         "browser and correct the address",
         status=Status.DEAD,
     )
+
+
+def _get(
+    session: requests.Session,
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    came_from: str,
+    stall_seconds: float,
+) -> requests.Response:
+    """Send one request and read the headers of its answer."""
+    try:
+        return session.get(
+            url,
+            headers=headers,
+            stream=True,
+            allow_redirects=False,
+            timeout=(min(CONNECT_SECONDS, stall_seconds), stall_seconds),
+        )
+    except requests.exceptions.InvalidHeader as error:
+        # urllib3 does not read an answer that says two lengths: nobody can tell the right one.
+        raise FetchError(
+            f"{url} sends headers that contradict one another ({error}), so that nobody can tell "
+            "when the file is whole; tell the server's owner, or look for another address",
+            status=Status.UNREADABLE,
+        ) from error
+    except ValueError as error:  # requests reads where it is sent on to at once
+        raise FetchError(
+            f"{came_from} leads to an address that cannot be read ({url!r} is one, or sends on to "
+            f"one: {error}); open it in a browser and correct the address",
+            status=Status.DEAD,
+        ) from error
+    except _BROKEN as error:
+        raise _connection_error(error, url) from error
 
 
 def user_agent() -> str:
@@ -221,9 +240,8 @@ def _read_answer(response: requests.Response, *, offset: int, stall_seconds: flo
                 status=Status.UNREADABLE,
             )
         start = offset
-    length = response.headers.get("content-length", "")
-    if total is None and length.isdigit():
-        total = start + int(length)
+    if total is None and (length := _length(response)) is not None:
+        total = start + length
     answer = Answer(
         start=start,
         total_bytes=total,
@@ -238,6 +256,13 @@ def _read_answer(response: requests.Response, *, offset: int, stall_seconds: flo
     return answer
 
 
+def _length(response: requests.Response) -> int | None:
+    """Give the length of a body; one that is said twice alike counts once."""
+    said = {one.strip() for one in response.headers.get("content-length", "").split(",")}
+    length = said.pop()
+    return int(length) if not said and length.isdigit() else None
+
+
 def _first_piece(response: requests.Response) -> bytes:
     """Read the first bytes of a body; an empty one must be said to be empty.
 
@@ -245,7 +270,7 @@ def _first_piece(response: requests.Response) -> bytes:
     """
     first = _next_piece(response)
     is_chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
-    if not first and not is_chunked and response.headers.get("content-length") != "0":
+    if not first and not is_chunked and _length(response) != 0:
         response.close()
         raise FetchError(
             f"{response.url} breaks the connection before the first byte of the file",

@@ -11,14 +11,13 @@ from gram.tracking.database import (
     without_password,
 )
 from gram.tracking.runs import JobIdentity, finish_invocation, tracked_job
-from gram.tracking.tracker import MlflowTracker, RunAddress, Silence, Tracker, tracker_of_run
+from gram.tracking.tracker import RunAddress, Sink, Tracker, tracker_of_run
 
 __all__ = [
     "ADDRESS_VARIABLE",
     "JobIdentity",
-    "MlflowTracker",
     "RunAddress",
-    "Silence",
+    "Sink",
     "Tracker",
     "default_address",
     "finish_invocation",

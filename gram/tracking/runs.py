@@ -21,7 +21,7 @@ from gram.tracking.database import (
     make_database,
     warn,
 )
-from gram.tracking.tracker import Keeper, MlflowTracker, Silence, Tracker
+from gram.tracking.tracker import FileSink, MlflowSink, Tracker
 from gram.tracking.unsent import Unsent
 
 if TYPE_CHECKING:
@@ -71,16 +71,16 @@ def tracked_job(
         unsent: File for what MLflow does not take; None: that is lost, and counted.
     """
     if not address:
-        yield Silence()
+        yield Tracker()
         return
     kept = None if unsent is None else Unsent(unsent)
     opened: _OpenRun | None = None
-    tracker: Tracker = Silence() if kept is None else Keeper(kept, address=address)
+    tracker = Tracker(None if kept is None else FileSink(kept, address=address))
     try:
         opened = _OpenRun.of_job(
             job, address=address, invocation=invocation, folder=folder, kept=kept
         )
-        tracker = opened.tracker
+        tracker = Tracker(opened.sink)
     except failures_to_open() as error:
         warn(error, address=address)
     status = "FINISHED"
@@ -99,7 +99,7 @@ def tracked_job(
                 kept.warn()
         if opened is not None:
             before = opened.supersede if status == "FINISHED" else None
-            opened.tracker.close(status, before=before)
+            opened.sink.close(status, before=before)
 
 
 def finish_invocation(*, address: str, invocation: str, folder: Path, status: str) -> None:
@@ -127,14 +127,14 @@ class _OpenRun:
     """The run of a job in MLflow, with what is needed to find the other runs of the job.
 
     Attributes:
-        tracker: Takes what the job tells.
+        sink: Takes what the job tells.
         client: MLflow's client.
         experiment: Id of the experiment.
         run_id: Id of the run.
         same_job: Filter for all runs of the job in this project.
     """
 
-    tracker: MlflowTracker
+    sink: MlflowSink
     client: "MlflowClient"
     experiment: str
     run_id: str
@@ -176,11 +176,11 @@ class _OpenRun:
             client.update_run(run_id, status="RUNNING")
             client.set_tag(run_id, "gram.process", own["gram.process"])
             client.set_tag(run_id, "mlflow.parentRunId", parent)
-        tracker = MlflowTracker(client, run_id, address=address, unsent=kept)
+        sink = MlflowSink(client, run_id, address=address, unsent=kept)
         if is_new:
-            tracker.params(job.params)
+            Tracker(sink).params(job.params)
         return cls(
-            tracker=tracker,
+            sink=sink,
             client=client,
             experiment=experiment,
             run_id=run_id,

@@ -34,25 +34,11 @@ class RunAddress(NamedTuple):
     unsent: str
 
 
-class Tracker(Protocol):
-    """What a job may tell of itself."""
+class Sink(Protocol):
+    """Where the items go that a job tells."""
 
-    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        """Take numbers of one step; they may be sent later, in batches."""
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Take facts of the job."""
-
-    def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Take a file, which stays where it is until the job ends, for a folder of the run."""
-
-    def register(self, folder: str, *, sha256: str) -> None:
-        """Take a folder of the run, whose files were taken before, for a version of a model.
-
-        Args:
-            folder: Folder of the run.
-            sha256: Of the checkpoint in it; the same one is registered once.
-        """
+    def take(self, items: Sequence[Item]) -> None:
+        """Take items; they may be sent later, in batches."""
 
     def flush(self) -> None:
         """Send what has been taken so far, without waiting for it."""
@@ -60,24 +46,15 @@ class Tracker(Protocol):
     def settle(self) -> None:
         """Wait until all that has been taken is sent, or kept for later."""
 
-    def address_of_run(self) -> "RunAddress | None":
-        """Give what another process needs to tell of this job too; None: nobody tracks it."""
+    def address_of_run(self) -> RunAddress | None:
+        """Give what another process needs to send to the same place; None: nobody listens."""
 
 
-class Silence:
-    """The tracker of a job that nobody tracks."""
+class _Nobody:
+    """Drops everything."""
 
-    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        """Drop the numbers."""
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Drop the facts."""
-
-    def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Drop the file."""
-
-    def register(self, folder: str, *, sha256: str) -> None:
-        """Register nothing."""
+    def take(self, items: Sequence[Item]) -> None:
+        """Drop the items."""
 
     def flush(self) -> None:
         """Do nothing."""
@@ -90,36 +67,78 @@ class Silence:
         return None
 
 
-class Keeper(Silence):
-    """The tracker of a job whose run could not be opened: keeps what it is told in a file."""
+class Tracker:
+    """What a job may tell of itself, to whom it may concern; without a sink, to nobody."""
+
+    def __init__(self, sink: Sink | None = None) -> None:
+        """Take where it all goes."""
+        self._sink: Sink = _Nobody() if sink is None else sink
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """Tell numbers of one step, with the time and with names that MLflow takes."""
+        now = int(time.time() * 1000)
+        self._sink.take(
+            [("number", _metric_name(key), value, now, step) for key, value in values.items()]
+        )
+
+    def params(self, values: Mapping[str, str]) -> None:
+        """Tell settings."""
+        self._sink.take([("setting", key, value) for key, value in values.items()])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Tell facts of the job."""
+        self._sink.take([("fact", key, value) for key, value in values.items()])
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Give a file, which stays where it is until the job ends, for a folder of the run."""
+        self._sink.take([("file", str(path.absolute()), folder)])
+
+    def register(self, folder: str, *, sha256: str) -> None:
+        """Make a folder of the run, whose files were given before, a version of a model.
+
+        Args:
+            folder: Folder of the run.
+            sha256: Of the checkpoint in it; the same one is registered once.
+        """
+        self._sink.take([("model", folder, sha256)])
+
+    def flush(self) -> None:
+        """Have what was told so far sent, without waiting for it."""
+        self._sink.flush()
+
+    def settle(self) -> None:
+        """Wait until all that was told is sent, or kept for later."""
+        self._sink.settle()
+
+    def address_of_run(self) -> RunAddress | None:
+        """Give what another process needs to tell of this job too; None: nobody listens."""
+        return self._sink.address_of_run()
+
+
+class FileSink:
+    """Keeps all in a file, for a job whose run could not be opened."""
 
     def __init__(self, unsent: Unsent, *, address: str) -> None:
         """Take the file, and the address where nobody answered."""
         self._unsent, self._address = unsent, address
 
-    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        """Keep the numbers."""
-        self._unsent.add(numbers_of(values, step=step))
+    def take(self, items: Sequence[Item]) -> None:
+        """Keep the items."""
+        self._unsent.add(items)
 
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Keep the facts."""
-        self._unsent.add(("fact", key, value) for key, value in values.items())
+    def flush(self) -> None:
+        """Do nothing: all is in the file."""
 
-    def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Keep the file's path."""
-        self._unsent.add([("file", str(path.absolute()), folder)])
-
-    def register(self, folder: str, *, sha256: str) -> None:
-        """Keep what is to be registered."""
-        self._unsent.add([("model", folder, sha256)])
+    def settle(self) -> None:
+        """Wait for nothing: all is in the file."""
 
     def address_of_run(self) -> RunAddress | None:
         """Give the file."""
         return RunAddress(self._address, "", str(self._unsent.path))
 
 
-class MlflowTracker:
-    """Sends what a job tells to MLflow, in batches, from a thread: the job does not wait.
+class MlflowSink:
+    """Sends to a run of MLflow, in batches, from a thread: the job does not wait.
 
     When MLflow fails, after the tries that its client makes by itself, this is said once in the
     log. From then on all goes to a file, and once more to MLflow when the run is closed; without
@@ -149,36 +168,19 @@ class MlflowTracker:
         unsent = "" if self._unsent is None else str(self._unsent.path)
         return RunAddress(self._address, self._sender.run_id, unsent)
 
-    def params(self, values: Mapping[str, str]) -> None:
-        """Send settings."""
-        self._thread.submit(
-            self._deliver, [("setting", key, value) for key, value in values.items()]
-        )
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Send facts."""
-        self._thread.submit(self._deliver, [("fact", key, value) for key, value in values.items()])
-
-    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        """Take numbers of one step."""
-        self._waiting += numbers_of(values, step=step)
+    def take(self, items: Sequence[Item]) -> None:
+        """Hold numbers back until there are many, or time has passed; send the rest at once."""
+        self._waiting += items
         is_old = time.monotonic() - self._sent_at > self.SECONDS
-        if is_old or len(self._waiting) >= self.BATCH:
+        is_more = any(kind != "number" for kind, *_ in items)
+        if is_more or is_old or len(self._waiting) >= self.BATCH:
             self.flush()
-
-    def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Send a file."""
-        self._thread.submit(self._deliver, [("file", str(path.absolute()), folder)])
-
-    def register(self, folder: str, *, sha256: str) -> None:
-        """Register a folder of the run."""
-        self._thread.submit(self._deliver, [("model", folder, sha256)])
 
     def flush(self) -> None:
         """Have all that is waiting sent."""
-        numbers, self._waiting, self._sent_at = self._waiting, [], time.monotonic()
-        if numbers:
-            self._thread.submit(self._deliver, numbers)
+        items, self._waiting, self._sent_at = self._waiting, [], time.monotonic()
+        if items:
+            self._thread.submit(self._deliver, items)
 
     def settle(self) -> None:
         """Wait until all is sent, or kept."""
@@ -255,27 +257,21 @@ def tracker_of_run(run: Sequence[str] | None) -> Iterator[Tracker]:
         run: What ``Tracker.address_of_run`` gives; None: nothing is tracked.
     """
     if run is None:
-        yield Silence()
+        yield Tracker()
         return
     address, run_id, path = run
     unsent = Unsent(Path(path)) if path else None
     if not run_id:
-        yield Silence() if unsent is None else Keeper(unsent, address=address)
+        yield Tracker(None if unsent is None else FileSink(unsent, address=address))
         return
     limit_patience(os.environ)
     from mlflow import MlflowClient
 
-    tracker = MlflowTracker(MlflowClient(address), run_id, address=address, unsent=unsent)
+    sink = MlflowSink(MlflowClient(address), run_id, address=address, unsent=unsent)
     try:
-        yield tracker
+        yield Tracker(sink)
     finally:
-        tracker.end()
-
-
-def numbers_of(values: Mapping[str, float], *, step: int) -> list[Item]:
-    """Give numbers of one step, with the time and with names that MLflow takes."""
-    now = int(time.time() * 1000)
-    return [("number", _metric_name(key), value, now, step) for key, value in values.items()]
+        sink.end()
 
 
 def _metric_name(name: str) -> str:

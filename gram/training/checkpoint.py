@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from gram.collectives import num_ranks, own_rank
+from gram.collectives import num_ranks, of_all_ranks, of_first_rank, own_rank
 from gram.files import DiskFullError, atomic_path, sha256_of
 from gram.training.random_states import all_states, restore_all, seed_rank
 from gram.training.sharding import load_optimizer, load_weights, whole
@@ -105,13 +105,15 @@ class PartialCheckpoints:
             "optimizer": _copied(state.optimizer.state_dict()),
             "scaler": _copied(state.scaler.state_dict()),
             "rows": list(state.rows),
-            "generators": _of_ranks(all_states(state.device)),
+            "generators": of_all_ranks(all_states(state.device)),
         }
         if own_rank() == 0:
             self._writing = self._writer.submit(self._write, copy, step=len(state.rows))
 
     def wait(self) -> Path | None:
         """Wait until the last one is written; give the newest file, None if there is none.
+
+        All ranks wait for the one that writes: where one ends, the others are ended.
 
         Raises:
             OSError: If it could not be written, for another reason than a full disk.
@@ -124,17 +126,14 @@ class PartialCheckpoints:
                 log.warning(
                     "no partial checkpoint was written, and the training goes on: %s", error
                 )
-        return next(iter(self._files()), None)
+        return of_first_rank(next(iter(self._files()), None))
 
     def load(self, state: TrainingState) -> None:
         """Set everything to the newest saved state that is whole and fits, if there is one.
 
         Damaged files and those of other settings are told of in the log and removed.
         """
-        chosen = [self._choose() if own_rank() == 0 else None]
-        if num_ranks() > 1:
-            distributed.broadcast_object_list(chosen, src=0)
-        if (path := chosen[0]) is None:
+        if (path := of_first_rank(self._choose() if own_rank() == 0 else None)) is None:
             return
         saved = torch.load(path, map_location="cpu", weights_only=True)
         load_weights(state.model, saved["model"])
@@ -152,7 +151,8 @@ class PartialCheckpoints:
 
     def _files(self) -> list[Path]:
         """List the files, newest first."""
-        return sorted(self.folder.glob(f"{self._stem}.step*.pt"), reverse=True)
+        found = self.folder.glob(f"{self._stem}.step*.pt")
+        return sorted((path for path in found if path.is_file()), reverse=True)
 
     def _write(self, copy: dict[str, Any], *, step: int) -> None:
         unnamed = self.folder / f"{self._stem}.pt"
@@ -227,14 +227,6 @@ def _copied(value: Any) -> Any:  # noqa: ANN401 - any part of a state
     if isinstance(value, (list, tuple)):
         return type(value)(_copied(one) for one in value)
     return value
-
-
-def _of_ranks(states: dict[str, Any]) -> list[dict[str, Any]]:
-    if num_ranks() == 1:
-        return [states]
-    gathered: list[dict[str, Any]] = [{} for _ in range(num_ranks())]
-    distributed.all_gather_object(gathered, states)
-    return gathered
 
 
 def _differences(before: str, now: str) -> str:

@@ -1,5 +1,6 @@
 """Which step's weights are kept: the last one's, or the best by clips that are not trained on."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from gram.collectives import own_rank
+from gram.collectives import of_first_rank, own_rank
 from gram.config import ValidationConfig
 from gram.data.clip_dataset import ClipDataset
 from gram.data.clip_index import Selection, read_index, select_clips
@@ -19,7 +20,14 @@ from gram.evaluation.retrieval import rank_retrieval, summarize_places
 from gram.jobs import TrainSettings
 from gram.losses import stack_items
 from gram.model import GramModel
-from gram.training.checkpoint import HistoryRow, is_whole, name_by_content
+from gram.training.checkpoint import (
+    DIGEST_LETTERS,
+    KEPT,
+    HistoryRow,
+    PartialCheckpoints,
+    is_whole,
+    name_by_content,
+)
 from gram.training.precision import Precision
 from gram.training.sharding import whole_weights
 from gram.types import Modality
@@ -30,7 +38,7 @@ RECALL = "validation"
 """Column of the history with the recall in percent; empty in steps that have none."""
 
 FEWEST_TRAINED = 2
-"""Clips of a training split that must be left when others are held out."""
+"""Clips that a training needs at least: the loss of one alone is 0."""
 
 
 def split_clips(settings: TrainSettings, index: Path) -> tuple[Selection, pa.Table | None]:
@@ -50,6 +58,12 @@ def split_clips(settings: TrainSettings, index: Path) -> tuple[Selection, pa.Tab
         )
 
     trained, validation = selected(training.split), training.validation
+    if len(trained.rows) < FEWEST_TRAINED:
+        raise ValueError(
+            f"the split {training.split!r} has {len(trained.rows)} clip that can be used, and a "
+            f"training needs {FEWEST_TRAINED} at least, since each is told apart from the others; "
+            "look at the loss account of its data set, or name another split"
+        )
     if validation is None:
         return trained, None
     if validation.split is not None:
@@ -79,17 +93,33 @@ class Choice:
     """Scores a training on its validation clips, and keeps the weights of the best step so far.
 
     The recalls stand in the history, which partial checkpoints hold, so that a training that goes
-    on knows its best step. The weights stand beside the partial checkpoints.
+    on knows its best step. The weights stand beside the partial checkpoints; their names hold the
+    step, and a digest of what the training is made with.
     """
 
     def __init__(
-        self, settings: TrainSettings, rows: pa.Table | None, *, index: Path, checkpoint: Path
+        self,
+        settings: TrainSettings,
+        clips: pa.Table | None,
+        *,
+        index: Path,
+        partial: PartialCheckpoints,
+        rows: list[HistoryRow],
     ) -> None:
-        """Take the validation clips; None: nothing is scored, and the last weights are kept."""
+        """Begin where a training stands.
+
+        Args:
+            settings: Of the training.
+            clips: Rows of the index that score it; None: the last weights are kept.
+            index: Shard index of the clips.
+            partial: Names the folder, and what the training is made with.
+            rows: History so far.
+        """
         self._settings, self._validation = settings.training, settings.training.validation
-        self._folder, self._stem = checkpoint.parent / "partial", checkpoint.stem
-        self._saved_best = [0, 0]
-        self._clips = None if rows is None else _Clips(settings, rows, folder=index.parent)
+        made_with = hashlib.sha256(partial.made_with.encode()).hexdigest()[:DIGEST_LETTERS]
+        self._folder, self._stem = partial.folder, f"{made_with}.best"
+        self._clips = None if clips is None else _Clips(settings, clips, folder=index.parent)
+        self._saved_best = [self.best_step(rows)] * KEPT
 
     def consider(
         self, model: GramModel, rows: list[HistoryRow], *, is_last: bool, precision: Precision
@@ -98,14 +128,18 @@ class Choice:
         validation, step = self._validation, len(rows)
         if validation is None or self._clips is None or (step % validation.every and not is_last):
             return
-        rows[-1][RECALL] = self._clips.recall(model, validation, precision=precision)
+        recall = self._clips.recall(model, validation, precision=precision)
+        rows[-1][RECALL] = of_first_rank(recall)  # GPUs may differ in the last digits
         log.info("step %d: validation %.2f %%", step, rows[-1][RECALL])
         if self._settings.keep == "best" and self.best_step(rows) == step and not is_last:
             weights = whole_weights(model)
             if own_rank() == 0:
-                unnamed = self._folder / f"{self._stem}.best.safetensors"
+                for path in self._files_of(step):  # of a try that was killed after it
+                    path.unlink()
+                unnamed = self._folder / f"{self._stem}.safetensors"
                 model.save(unnamed, weights=weights)
-                name_by_content(unnamed, f"{self._stem}.best{step:09d}")
+                name_by_content(unnamed, f"{self._stem}{step:09d}")
+                self._keep_only({step, *self._saved_best})
 
     def best_step(self, rows: list[HistoryRow]) -> int:
         """Give the step whose weights are kept: that of the highest recall, or the last one."""
@@ -130,17 +164,22 @@ class Choice:
         return path
 
     def _files_of(self, step: int) -> list[Path]:
-        return list(self._folder.glob(f"{self._stem}.best{step:09d}.*.safetensors"))
+        return list(self._folder.glob(f"{self._stem}{step:09d}.*.safetensors"))
 
     def forget(self, rows: list[HistoryRow]) -> None:
         """Remove the weights that none of the last two partial checkpoints calls the best.
 
         Called when one has been made.
         """
-        self._saved_best = [self._saved_best[-1], self.best_step(rows)]
-        kept = {path for step in self._saved_best for path in self._files_of(step)}
-        for path in self._folder.glob(f"{self._stem}.best*.safetensors"):
-            if own_rank() == 0 and path not in kept:
+        self._saved_best = [*self._saved_best[1:], self.best_step(rows)]
+        if own_rank() == 0:
+            self._keep_only(set(self._saved_best))
+
+    def _keep_only(self, steps: set[int]) -> None:
+        """Remove the weights of other steps, and of trainings that were made with others."""
+        kept = {path for step in steps for path in self._files_of(step)}
+        for path in self._folder.glob("*.best*.safetensors"):
+            if path not in kept:
                 path.unlink()
 
 

@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -131,15 +133,24 @@ def run_training(
             means = Means.of_rule(resources, device=device, threads=processes.threads)
             train(settings, files, means, tracker=tracker)
             return
-        job = files.checkpoint.parent / "partial" / "job.json"
+        job = _folder_of_launch(files.checkpoint) / "job.json"
         ended, stop = job.with_name("ended.json"), job.with_name("stop")
-        for note in (ended, stop):
-            note.unlink(missing_ok=True)
         write_job(job, settings, files, resources, processes=processes, tracker=tracker)
         log.info("%d processes on %d nodes", processes.count, processes.nodes)
         code = _wait_for(command(processes, job), processes, stop=stop, log_file=log_file)
         if code != 0:
             _say_why(ended, code=code, log_file=log_file)
+
+
+def _folder_of_launch(checkpoint: Path) -> Path:
+    """Make the folder of what this launch and its processes tell each other.
+
+    Processes of an earlier launch that was killed may live on for a while, and tell theirs. All
+    these folders go with the partial checkpoints.
+    """
+    partial = checkpoint.parent / "partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="launch-", dir=partial))
 
 
 def command(
@@ -229,7 +240,8 @@ def _wait_for(arguments: list[str], processes: Processes, *, stop: Path, log_fil
         )
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        stop.touch()
+        with suppress(FileNotFoundError):  # the training has ended, and its notes are gone
+            stop.touch()
 
     before = {number: signal.signal(number, hand_on) for number in HEARD}
     try:

@@ -3,7 +3,7 @@
 import math
 from typing import NoReturn
 
-from gram.collectives import any_rank, own_rank
+from gram.collectives import any_rank, of_all_ranks, own_rank
 from gram.jobs import TrainSettings
 from gram.progress import track
 from gram.tracking import Tracker
@@ -19,12 +19,15 @@ from gram.training.outputs import (
 )
 from gram.training.precision import Precision
 from gram.training.preparation import Training, TrainingFiles, set_up
-from gram.training.stopping import DivergedError, StoppedTraining, alone, listening
+from gram.training.stopping import DivergedError, Ear, StoppedTraining, alone, listening
 from gram.training.update import average_and_clip, take_step
 from gram.types import Batch
 
 TRACKED_STEPS = 10
 """Steps between two that are sent to the tracker; the history file has all."""
+
+MOST_NAMED = 8
+"""Clips of a batch that are named where its numbers are not finite."""
 
 
 def train(settings: TrainSettings, files: TrainingFiles, means: Means, *, tracker: Tracker) -> None:
@@ -46,41 +49,50 @@ def train(settings: TrainSettings, files: TrainingFiles, means: Means, *, tracke
         StoppedTraining: If a signal ended it; it can go on.
     """
     with alone(files.checkpoint), listening() as ear, set_up(settings, files, means) as training:
-        model, optimizer, precision = training.model, training.optimizer, training.precision
-        rows, num_steps = training.state.rows, training.num_steps
-        stream, watch = training.batches(), Stopwatch()
         tracker.tags(training.facts)
-        todo = range(len(rows) + 1, num_steps + 1)
-        label = f"training {files.checkpoint.parent}"
-        for step in track(todo, total=num_steps, label=label, unit="steps", start=len(rows)):
-            batch = watch.next_batch(stream)
-            rate = set_rate(optimizer, training.rate_factor(step))
-            optimizer.zero_grad(set_to_none=True)
-            loss = add_gradients(
-                model, batch, settings.loss, precision=precision, micro_batch=means.micro_batch
-            )
-            norm = average_and_clip(
-                model, optimizer, precision, clip_norm=settings.optimizer.clip_norm
-            )
-            losses = losses_of_batch(loss)
-            if problem := _not_finite(losses["loss"], norm, precision=precision):
-                _give_up(training, problem, step=step, batch=batch)
-            take_step(model, optimizer, precision)
-            temperature = float(model.temperature.detach())
-            rows.append({"step": step, **losses, "temperature": temperature, "learning_rate": rate})
-            training.choice.consider(model, rows, is_last=step == num_steps, precision=precision)
-            if step % TRACKED_STEPS == 0 or step == num_steps:
-                numbers = step_numbers(loss, training, norm=norm)
-                tracker.metrics({**rows[-1], **numbers, **watch.look()}, step=step)
-            is_stopped = any_rank(bool(ear.heard), device=means.device)
-            if step < num_steps and (is_stopped or step % means.checkpoint_steps == 0):
-                training.keep_state()
-                tracker.flush()  # a job that goes on from here does not send these numbers again
-                if is_stopped:
-                    raise StoppedTraining(ear.heard, step=step, saved=training.partial.wait())
+        take_steps(training, means, ear=ear, tracker=tracker)
         write_outputs(training, files)
         tell_of_outputs(files, means, tracker)  # killed meanwhile, a job goes on from its partial
         training.partial.remove()
+
+
+def take_steps(training: Training, means: Means, *, ear: Ear, tracker: Tracker) -> None:
+    """Take the steps that are left, and add a row of the history for each.
+
+    Raises:
+        DivergedError: If loss or gradient is not finite.
+        StoppedTraining: If the ear has heard a signal.
+    """
+    settings, model, optimizer = training.settings, training.model, training.optimizer
+    precision, rows, num_steps = training.precision, training.state.rows, training.num_steps
+    stream, watch = training.batches(), Stopwatch()
+    todo = range(len(rows) + 1, num_steps + 1)
+    label = f"training {training.partial.folder.parent}"
+    for step in track(todo, total=num_steps, label=label, unit="steps", start=len(rows)):
+        batch = watch.next_batch(stream)
+        rate = set_rate(optimizer, training.rate_factor(step))
+        optimizer.zero_grad(set_to_none=True)
+        loss = add_gradients(
+            model, batch, settings.loss, precision=precision, micro_batch=means.micro_batch
+        )
+        norm = average_and_clip(model, optimizer, precision, clip_norm=settings.optimizer.clip_norm)
+        losses = losses_of_batch(loss)
+        if problem := _not_finite(losses["loss"], norm, precision=precision):
+            _give_up(training, problem, step=step, batch=batch)
+        take_step(model, optimizer, precision)
+        temperature = float(model.temperature.detach())
+        rows.append({"step": step, **losses, "temperature": temperature, "learning_rate": rate})
+        training.choice.consider(model, rows, is_last=step == num_steps, precision=precision)
+        if step % TRACKED_STEPS == 0 or step == num_steps:
+            numbers = step_numbers(loss, training, norm=norm)
+            tracker.metrics({**rows[-1], **numbers, **watch.look()}, step=step)
+        is_stopped = any_rank(bool(ear.heard), device=means.device)
+        if step < num_steps and (is_stopped or step % means.checkpoint_steps == 0):
+            training.keep_state()
+            tracker.flush()  # a job that goes on from here does not send these numbers again
+            if is_stopped:
+                heard = next(filter(None, of_all_ranks(ear.heard)))
+                raise StoppedTraining(heard, step=step, saved=training.partial.wait())
 
 
 def _not_finite(loss: float, norm: float, *, precision: Precision) -> str:
@@ -95,9 +107,10 @@ def _not_finite(loss: float, norm: float, *, precision: Precision) -> str:
 def _give_up(training: Training, problem: str, *, step: int, batch: Batch) -> NoReturn:
     """End a training whose numbers are not finite, and keep later tries from doing the same."""
     saved = training.partial.wait()
-    clips = ", ".join(batch.clip_ids[:8])
+    clip_ids = [clip_id for share in of_all_ranks(batch.clip_ids) for clip_id in share]
+    named = [*clip_ids[:MOST_NAMED], *(["others"] if len(clip_ids) > MOST_NAMED else [])]
     message = (
-        f"{problem} at step {step}, on the clips {clips}{' and others' * (len(batch.clip_ids) > 8)}"
+        f"{problem} at step {step}, on the clips {', '.join(named)}"
         "; lower the learning rate, or look at these clips. "
         f"The last good state: {saved or 'that of the start'}"
     )

@@ -176,7 +176,7 @@ def set_up(settings: TrainSettings, files: TrainingFiles, means: Means) -> Itera
             num_steps=count_steps(settings.training, clips=len(dataset)),
             state=state,
             partial=partial,
-            choice=Choice(settings, validated, index=files.index, checkpoint=files.checkpoint),
+            choice=Choice(settings, validated, index=files.index, partial=partial, rows=state.rows),
             facts={
                 "gram.clips": counts,
                 **{f"gram.sha256_of_{name}": one for name, one in files.digests().items()},

@@ -91,13 +91,21 @@ class DivergenceNote:
         """
         if not self.path.is_file():
             return
-        note = json.loads(self.path.read_text(encoding="utf-8"))
-        if note["made_with"] == self._made_with:
+        note = self._read()
+        if note.get("made_with") == self._made_with:
             raise DivergedError(
                 f"{note['message']}\nThis is of an earlier try with the same settings, and another "
                 f"one would end the same way; to try nevertheless, remove {self.path}"
             )
         self.path.unlink()
+
+    def _read(self) -> dict[str, str]:
+        try:
+            note = json.loads(self.path.read_text(encoding="utf-8"))
+        except ValueError:
+            log.warning("%s is damaged and is removed; the training goes on", self.path)
+            return {}
+        return note if isinstance(note, dict) else {}
 
     def write(self, message: str) -> None:
         """Keep the message for the next try."""

@@ -88,7 +88,7 @@ def _note(job: Path, message: str, *, is_stopped: bool) -> None:
     try:
         with job.with_name("ended.json").open("x", encoding="utf-8") as file:
             json.dump({"message": message, "is_stopped": is_stopped}, file)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # or nobody waits for it any more
         pass
 
 

@@ -10,7 +10,7 @@ height below 1e-7 of its vector's length has no gradient. With eps the rounding 
 (float32: 1.2e-7) and unit vectors, a squared distance of an anchor from an item's span comes from
 products and is right to a few eps, so that a distance d is right to a few eps / d, and one below
 1e-3 (the root of ``FLOOR``; in float64 1e-7) is noise: it has no gradient. Vectors of other
-lengths scale all this with their length, as long as no squared length overflows.
+lengths scale all this with their length, as long as no squared length overflows or underflows.
 
 Every distance here says small is near. All gradients are finite, also of equal, opposite and zero
 vectors, and can be taken once, by ``backward`` or ``torch.autograd.grad``: the gradient of a

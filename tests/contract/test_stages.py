@@ -33,7 +33,8 @@ DECIDES_NO_RESULT = (
 """Below ``gram/``: what a stage may import, and its outputs do not depend on it."""
 
 NOT_IMPORTED = {
-    "make_report": ("evaluation/templates",),
+    "show_retrieval": ("report/templates",),
+    "make_report": ("report/templates",),
     "fetch_clips": ("fetch/site_child.py",),
     "pretrain_model": ("training/worker.py",),
     "finetune_model": ("training/worker.py",),
@@ -198,6 +199,8 @@ BESIDE_CLIPS = (
     "place_annotation",
     "make_clips",
     "retry_fetch",
+    "find_annotations",
+    "find_media",
     "import_weights",
 )
 """Stages that no clips table comes before; retry_fetch takes the tables that there are."""
@@ -263,7 +266,7 @@ def is_below(name: str, sources: tuple[str, ...]) -> bool:
         ("pretrain_model", "volume/basis.py"),
         ("pretrain_model", "training/worker.py"),
         ("fetch_clips", "fetch/site_child.py"),
-        ("make_report", "evaluation/templates/report.css"),
+        ("make_report", "report/templates/report.css"),
         ("probe_media", "data/media_facts.py"),
     ],
 )

@@ -22,7 +22,7 @@ from gram.config import Config, merged
 from gram.evaluation.embed import embed_benchmark
 from gram.evaluation.scoring import score_retrieval
 from gram.jobs import EmbedSettings, ScoreSettings, TrainSettings, job_settings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training.loop import train
 from gram.training.means import Means
 from gram.training.preparation import TrainingFiles
@@ -123,7 +123,7 @@ class Demo:
             settings=ScoreSettings.model_validate_json(self._settings(run, SCORED_BY)),
             scores=scores,
             places=scores.with_suffix(".parquet"),
-            tracker=Silence(),
+            tracker=Tracker(),
         )
         described = json.loads(scores.read_text(encoding="utf-8"))["scores"][score]
         return float(described["text_to_item"]["R@1"])
@@ -137,7 +137,7 @@ class Demo:
             checkpoint=self.folder / run / part / "last.safetensors",
         )
         settings = TrainSettings.model_validate_json(self._settings(run, (*TRAINED_BY, part)))
-        train(settings, files, Means(device=CPU, cache_mib=512), tracker=Silence())
+        train(settings, files, Means(device=CPU, cache_mib=512), tracker=Tracker())
         return files.checkpoint
 
     def _settings(self, run: str, names: Sequence[str]) -> str:

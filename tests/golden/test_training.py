@@ -1,6 +1,7 @@
 """Losses, gradients and training steps that the published code gave for the whole tiny model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,14 +10,20 @@ import torch
 from torch import Tensor
 
 from gram.config import LossConfig, OptimizerConfig, TrainingConfig
+from gram.jobs import TrainSettings
 from gram.model import GramModel
-from gram.training import step
-from gram.training.gradients import add_gradients
-from gram.training.optimizer import build_optimizer, schedule_factor, set_rate
+from gram.tracking import Tracker
+from gram.training import loop, step
+from gram.training.checkpoint import PartialCheckpoints, TrainingState
+from gram.training.choice import Choice
+from gram.training.loop import take_steps
+from gram.training.means import Means
+from gram.training.optimizer import build_optimizer
 from gram.training.precision import Precision
+from gram.training.preparation import Training
 from gram.training.step import StepLoss, step_loss
-from gram.training.update import average_and_clip, take_step
-from gram.types import Modality
+from gram.training.stopping import DivergenceNote, Ear
+from gram.types import Batch, Modality
 from gram.upstream import our_name, released_name
 from gram.weights import load_released
 from tests.golden.recording import Golden
@@ -148,35 +155,78 @@ def test_connected_copies_are_noticed_in_the_gradients(load: Build, recorded: Go
 # --- eight steps ------------------------------------------------------------------------------
 
 
-def steps(
-    model: GramModel, run: dict[str, float], recorded: Golden, *, micro_batch: int | None
-) -> Iterator[dict[str, float]]:
-    """Take the recorded number of steps, on one batch, with the functions of our loop."""
-    training = TrainingConfig(
-        steps=int(run["num_train_steps"]),
-        learning_rate=run["learning_rate"],
-        vision_learning_rate=run["clip_lr"],
+class Listener(Tracker):
+    """Keeps the gradients' norms that the loop tells."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        super().__init__()
+        self.norms: list[float] = []
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """Keep one."""
+        self.norms.append(values["gradient_norm"])
+
+
+class Repeated(Training):
+    """A training on one batch."""
+
+    def batches(self) -> Iterator[Batch]:
+        """Give it again and again."""
+        return repeat(self.facts["batch"])  # type: ignore[arg-type]
+
+
+def training_of(
+    model: GramModel, run: Mapping[str, float], recorded: Golden, *, folder: Path
+) -> Training:
+    """Give the recorded training before its first step."""
+    settings = TrainSettings(
+        seed=0,
+        model=model.model_config,
+        inputs=model.inputs_config,
+        loss=published(recorded),
+        optimizer=OptimizerConfig(
+            weight_decay=run["weight_decay"], warmup=run["warmup_ratio"], clip_norm=None
+        ),
+        training=TrainingConfig(
+            steps=int(run["num_train_steps"]),
+            learning_rate=run["learning_rate"],
+            vision_learning_rate=run["clip_lr"],
+        ),
     )
-    optimizer = build_optimizer(
-        model, OptimizerConfig(weight_decay=run["weight_decay"]), training=training
-    )
-    batch, config = make_batch(recorded.tensors, model.modalities), published(recorded)
     precision = Precision("fp32", torch.device("cpu"))
-    for number in range(1, int(run["num_train_steps"]) + 1):
-        factor = schedule_factor(
-            number, num_steps=int(run["num_train_steps"]), warmup=run["warmup_ratio"]
-        )
-        set_rate(optimizer, factor)
-        optimizer.zero_grad(set_to_none=True)
-        loss = add_gradients(model, batch, config, precision=precision, micro_batch=micro_batch)
-        norm = average_and_clip(model, optimizer, precision, clip_norm=None)
-        take_step(model, optimizer, precision)
+    optimizer = build_optimizer(model, settings.optimizer, training=settings.training)
+    partial = PartialCheckpoints(folder / "last.safetensors", made_with="{}")
+    return Repeated(
+        settings=settings,
+        workers=0,
+        model=model,
+        optimizer=optimizer,
+        precision=precision,
+        dataset=None,  # type: ignore[arg-type] # the batch is recorded
+        num_steps=int(run["num_train_steps"]),
+        state=TrainingState(
+            model=model, optimizer=optimizer, scaler=precision.scaler, rows=[], seed=0
+        ),
+        partial=partial,
+        choice=Choice(settings, None, index=folder / "index.parquet", partial=partial, rows=[]),
+        facts={"batch": make_batch(recorded.tensors, model.modalities)},  # type: ignore[dict-item]
+        note=DivergenceNote(folder / "last.safetensors", made_with="{}"),
+    )
+
+
+def steps(training: Training, *, micro_batch: int | None) -> Iterator[dict[str, float]]:
+    """Take the recorded number of steps, on one batch, through the loop of all trainings."""
+    tracker, means = Listener(), Means(device=torch.device("cpu"), micro_batch=micro_batch)
+    take_steps(training, means, ear=Ear(), tracker=tracker)
+    peak = training.settings.training.learning_rate
+    for row, norm in zip(training.state.rows, tracker.norms, strict=True):
         yield {
-            "lr_ratio": factor,
-            "total": float(loss.total.detach()),
-            "loss_area": float(loss.contrastive.total.detach()),
+            "lr_ratio": row["learning_rate"] / peak,
+            "total": row["loss"],
+            "loss_area": (row["text_to_item"] + row["item_to_text"]) / 2,
             "global_grad_norm": norm,
-            "contra_temp_after": float(model.temperature.detach()),
+            "contra_temp_after": row["temperature"],
         }
 
 
@@ -188,11 +238,15 @@ def test_the_steps_are_the_published_ones(
     load: Build,
     recorded: Golden,
     golden: Callable[[str], Golden],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(loop, "TRACKED_STEPS", 1)
     run = golden("07_train_steps")
     expected = [row for row in run.facts["trajectory"] if row["modalities"] == letters]
     model = load(modalities_of(letters))
-    given = list(steps(model, run.facts["run_cfg"], recorded, micro_batch=micro_batch))
+    training = training_of(model, run.facts["run_cfg"], recorded, folder=tmp_path)
+    given = list(steps(training, micro_batch=micro_batch))
     assert len(given) == len(expected)
     for ours, theirs in zip(given, expected, strict=True):
         assert ours == pytest.approx({name: theirs[name] for name in ours}, rel=1e-3, abs=1e-5)

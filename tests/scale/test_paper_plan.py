@@ -31,9 +31,14 @@ def planned(
 ) -> dict[str, int]:
     """Give how many jobs of each rule all tables of the paper need."""
     tree = make_paper_tree(tmp_path_factory.mktemp("paper"), copy_checkout, config)
+    return planned_jobs(tree, *config.tables)
+
+
+def planned_jobs(tree: Path, *targets: str) -> dict[str, int]:
+    """Ask which jobs some targets need."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "snakemake", *config.tables, "--profile", "slurm"),
+            *(sys.executable, "-m", "snakemake", *targets, "--profile", "slurm"),
             *("--dry-run", "--quiet", "rules"),
         ],
         cwd=tree,
@@ -82,3 +87,17 @@ def test_every_line_of_every_table_is_embedded_and_scored_once(
     }
     assert planned["embed_benchmark"] == len(embedded)
     assert planned["score_retrieval"] == len(pairs_of(config))
+
+
+def test_released_checkpoints_and_one_data_set_are_enough_for_their_table(
+    config: Config, copy_checkout: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """Nothing else is there: neither other data sets, nor VAST's weights."""
+    weights = {name: config.weights[name] for name in ("released_tvas", "released_tvasd")}
+    datasets = {"msrvtt": config.datasets["msrvtt"]}
+    there = config.model_copy(update={"weights": weights, "datasets": datasets})
+    jobs = planned_jobs(make_paper_tree(tmp_path, copy_checkout, there), "model_zoo")
+    assert jobs["import_weights"] == 2
+    assert jobs["score_retrieval"] == 2
+    assert jobs["make_table"] == 1
+    assert "pretrain_model" not in jobs

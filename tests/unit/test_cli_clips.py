@@ -57,3 +57,17 @@ def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "which looks like MSR-VTT; give upstream's descs_ret_*.json, or" in done.stderr
     assert not out.exists()
+
+
+def test_the_names_of_files_tell_their_split(tmp_path: Path) -> None:
+    out = tmp_path / "clips.parquet"
+    file = write(tmp_path / "descs_ret_train.json", "video1", "video1")
+    options = ["clips", "--benchmark", "msrvtt", "--out", str(out), "--annotations", file]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 0, done.output
+    assert read_rows(out)[0]["split"] == "train"
+    for line in (
+        "train: read descs_ret_train.json: upstream's records, of training by its name",
+        "train: left out 1 repeated records",
+    ):
+        assert line in done.output

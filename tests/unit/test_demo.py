@@ -161,7 +161,7 @@ def test_the_lock_is_removed_after_a_killed_demo_alone(
     calls = stand_in_for_snakemake(monkeypatch, status=1)
     if is_killed:
         leave_as_killed(tmp_path)
-    main()
+    main([])
     assert ["--unlock" in call for call in calls] == ([True, False] if is_killed else [False])
 
 
@@ -200,5 +200,5 @@ def test_the_tracking_address_is_said_without_a_password(
     stand_in_for_snakemake(monkeypatch, status=0)
     (tmp_path / "results/tables").mkdir(parents=True)
     (tmp_path / "results/tables/demo.md").write_text("R@1", encoding="utf-8")
-    main()
+    main([])
     assert capsys.readouterr().out.splitlines()[-1] == said

@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -340,3 +341,21 @@ def test_a_flipped_bit_is_noticed(make_model: MakeModel, tmp_path: Path) -> None
     path.write_bytes(bytes(content))
     with pytest.raises(ValueError, match=r"model_step_1\.pt is damaged.*checksum"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_file_of_torch_s_old_form_is_named_or_read(seed: int, tmp_path: Path) -> None:
+    """That form has no checksums: damage in the numbers alone cannot be seen."""
+    path = tmp_path / "old.pt"
+    weights = {f"layer.{n}.weight": torch.full((2, 3), float(n)) for n in range(6)}
+    torch.save(weights, path, _use_new_zipfile_serialization=False)
+    content, draw = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    for _ in range(3):
+        content[draw.integers(len(content))] ^= 1 << int(draw.integers(8))
+    path.write_bytes(bytes(content))
+    try:
+        read = read_weights(path)
+    except ValueError as error:
+        assert "old.pt" in str(error)  # noqa: PT017 - or no error at all
+    else:
+        assert len(read) == len(weights)

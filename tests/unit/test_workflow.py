@@ -17,7 +17,7 @@ import pytest
 
 from gram.config import ExtractionConfig
 from gram.jobs import ExtractSettings, NoSettings
-from gram.tracking import JobIdentity, Silence
+from gram.tracking import JobIdentity, Tracker
 from gram.workflow import commit, finish_workflow, job, tracked
 
 ROOT = Path(__file__).parents[2]
@@ -162,9 +162,9 @@ def test_a_run_is_named_as_the_job_in_its_messages(
     keys = []
 
     @contextmanager
-    def note(identity: JobIdentity, **_: object) -> Iterator[Silence]:
+    def note(identity: JobIdentity, **_: object) -> Iterator[Tracker]:
         keys.append(identity.key)
-        yield Silence()
+        yield Tracker()
 
     monkeypatch.setattr("gram.workflow.tracked_job", note)
     with tracked(stand_in(tmp_path)):
@@ -297,7 +297,7 @@ def test_a_job_without_an_address_is_not_tracked(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     with tracked(stand_in(tmp_path)) as tracker:
-        assert isinstance(tracker, Silence)
+        assert tracker.address_of_run() is None
     assert list(tmp_path.iterdir()) == []
 
 

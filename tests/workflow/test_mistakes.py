@@ -14,6 +14,7 @@ Done = subprocess.CompletedProcess[str]
 Run = Callable[..., Done]
 
 INDEX = "results/shards/own/index.parquet"
+DOTS = "results/clips/dots.parquet"
 EXTRACTED = "results/extracted/own/0000.parquet"
 
 
@@ -96,6 +97,20 @@ def test_an_absent_annotation_file_is_named(tree: Path, run_snakemake: Run) -> N
     ) in flat(done.stdout)
 
 
+def test_an_absent_annotation_file_ends_its_own_data_set_alone(
+    tree: Path, run_snakemake: Run
+) -> None:
+    (tree / "data/own/annotations.json").unlink()
+    done = run_snakemake(tree, INDEX, DOTS, "--keep-going")
+    assert done.returncode != 0
+    assert (
+        "find_annotations own: the annotation file data/own/annotations.json is not there (looked "
+        f"for {tree}/data/own/annotations.json); put it there, or correct"
+    ) in flat(done.stdout)
+    assert (tree / DOTS).exists()
+    assert not (tree / "results/clips/own.parquet").exists()
+
+
 def test_an_absent_file_of_several_is_named(tree: Path, run_snakemake: Run) -> None:
     files = ["data/own/annotations.json", "data/own/list.txt"]
     own = {"format": "vatex", "annotations": {"test": files}}
@@ -122,6 +137,67 @@ def test_an_absent_media_folder_is_named(tree: Path, run_snakemake: Run) -> None
     done = run_snakemake(tree, "--dry-run")
     assert done.returncode != 0
     assert "the media folder data/own/media is not there" in flat(done.stdout)
+
+
+def test_an_absent_media_folder_ends_its_own_data_set_alone(tree: Path, run_snakemake: Run) -> None:
+    """The others go on where that is asked for; the failing job says what to do."""
+    shutil.rmtree(tree / "data/own/media")
+    done = run_snakemake(
+        tree, INDEX, DOTS, "--keep-going", overlay={"datasets": {"own": {"chunks": 3}}}
+    )
+    assert done.returncode != 0
+    assert (
+        f"find_media own: the media folder data/own/media is not there (looked for {tree}/data/own/"
+        "media); put the files there, or correct datasets.<name>.media"
+    ) in flat(done.stdout)
+    assert done.stdout.count("find_media own:") == 1
+    assert (tree / DOTS).exists()
+    assert not (tree / INDEX).exists()
+    assert not (tree / "results/probe/own/0000.parquet").exists()
+
+
+def test_an_absent_media_folder_ends_the_workflow_before_any_job(
+    tree: Path, run_snakemake: Run
+) -> None:
+    shutil.rmtree(tree / "data/own/media")
+    done = run_snakemake(tree, INDEX, DOTS)
+    assert done.returncode != 0
+    assert "datasets.own.media: the media folder data/own/media is not there" in flat(done.stdout)
+    assert not (tree / "results/generated").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "failing", "left"),
+    [
+        ("media", "find_media", None),
+        ("media", "find_media", Path.mkdir),
+        ("annotations.json", "find_annotations", None),
+    ],
+    ids=["gone", "unmounted", "annotations"],
+)
+def test_tables_outlive_files_that_are_away(
+    name: str,
+    failing: str,
+    left: Callable[[Path], None] | None,
+    own_tree: Path,
+    run_snakemake: Run,
+) -> None:
+    """A disk that is not mounted leaves an empty folder; nothing is made again when it is back."""
+    place, elsewhere = own_tree / "data/own" / name, own_tree / "elsewhere"
+    place.rename(elsewhere)
+    if left is not None:
+        left(place)
+    done = run_snakemake(own_tree, "--keep-going")
+    assert done.returncode != 0
+    assert f"{failing} own: " in flat(done.stdout)
+    for table in ("clips/own.parquet", "probe/own/0000.parquet"):
+        assert (own_tree / "results" / table).exists(), table
+    if left is not None:
+        place.rmdir()
+    elsewhere.rename(place)
+    done = run_snakemake(own_tree, "--keep-going")
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
 
 
 def test_an_empty_media_folder_ends_the_probing(tree: Path, run_snakemake: Run) -> None:
@@ -174,7 +250,7 @@ def test_a_full_disk_ends_the_extraction(tree: Path, full_disk: Path, run_snakem
 def test_a_repeated_clip_id_ends_the_reading(tree: Path, run_snakemake: Run) -> None:
     path = tree / "data/own/annotations.json"
     records = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps([*records, records[0]]), encoding="utf-8")
+    path.write_text(json.dumps([*records, records[0] | {"desc": "another"}]), encoding="utf-8")
     done = run_snakemake(tree, INDEX)
     assert done.returncode != 0
     said = flat(done.stdout)

@@ -101,6 +101,7 @@ def test_one_import_serves_all_that_a_run_does(
         "finetune_model": 1,
         "embed_benchmark": 3,
         "score_retrieval": 3,
+        "show_retrieval": 3,
         "make_table": 1,
         "make_report": 1,
     }

@@ -16,12 +16,16 @@ from gram.data.media_files import chunk_of
 Planned = Callable[..., dict[str, int]]
 
 TABLES = {"make_table": 1, "make_report": 1}
-SCORING = {"score_retrieval": 2, **TABLES}
-EVALUATION = {"embed_benchmark": 2, "match_pairs": 1, **SCORING}
+PAGE = {"show_retrieval": 1, **TABLES}
+LENGTHS = {"draw_strata": 1, "draw_reranking": 1}
+FIGURES = {"draw_volumes": 1, **LENGTHS}
+SCORING = {"score_retrieval": 2, **PAGE, "show_retrieval": 2, **LENGTHS}
+EVALUATION = {"embed_benchmark": 2, "match_pairs": 1, **SCORING, **FIGURES}
 TRAINING = {"pretrain_model": 2, "finetune_model": 1, **EVALUATION}
 LEARNING = {"learn_vocabulary": 1, **TRAINING}
-ONE_BENCHMARK = {"embed_benchmark": 1, "score_retrieval": 1, **TABLES}
-RERANKED = {"match_pairs": 1, **ONE_BENCHMARK}
+ONE_BENCHMARK = {"embed_benchmark": 1, "score_retrieval": 1, **PAGE}
+RERANKED = {"match_pairs": 1, **ONE_BENCHMARK, **FIGURES}
+INDEXED = {"index_shards": 2, "draw_account": 2, **LEARNING}
 ONE_CHUNK = {
     "extract_clips": 1,
     "read_subtitles": 1,
@@ -66,17 +70,17 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "frames per clip",
         {"extraction": {"frames_per_clip": 5}},
-        {"extract_clips": 4, "read_depth": 4, "pack_shards": 4, "index_shards": 2, **LEARNING},
+        {"extract_clips": 4, "read_depth": 4, "pack_shards": 4, **INDEXED},
     ),
     (
         "size of a shard",
         {"shards": {"target_mib": 1.0}},
-        {"pack_shards": 4, "extract_clips": 4, "read_depth": 4, "index_shards": 2, **LEARNING},
+        {"pack_shards": 4, "extract_clips": 4, "read_depth": 4, **INDEXED},
     ),
     (
         "share of unusable clips",
         {"shards": {"max_skipped": 0.5}},
-        {"index_shards": 2, **LEARNING},
+        {**INDEXED},
     ),
     ("size of the vocabulary", {"vocabulary": {"size": 200}}, LEARNING),
     ("batch of the embedding", {"defaults": {"embedding": {"batch_size": 3}}}, EVALUATION),
@@ -84,12 +88,12 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "gallery of a benchmark whose scores are re-ranked",
         {"benchmarks": {"dots": {"protocol": {"gallery": "all"}}}},
-        {"match_pairs": 1, "score_retrieval": 1, **TABLES},
+        {"match_pairs": 1, "score_retrieval": 1, **PAGE, **FIGURES},
     ),
     (
         "split that is fitted on",
         {"benchmarks": {"dots": {"protocol": {"fit_split": "train"}}}},
-        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, **TABLES},
+        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, **PAGE, **FIGURES},
     ),
     (
         "a line of a benchmark that differs in its protocol alone",
@@ -97,16 +101,20 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
             "benchmarks": {"own_all": {"dataset": "own", "protocol": {"captions": "all"}}},
             "tables": {"demo": {"rows": [*ROWS, {**ROWS[0], "benchmark": "own_all"}]}},
         },
-        {"score_retrieval": 1, **TABLES},
+        {"score_retrieval": 1, **PAGE},
     ),
     (
         "candidates that are re-ranked",
         {"runs": {"volume": {"evaluation": {"rerank": 2}}}},
-        {"match_pairs": 1, "score_retrieval": 1, **TABLES},
+        {"match_pairs": 1, "score_retrieval": 1, **PAGE, **LENGTHS},
     ),
     ("cut-offs", {"defaults": {"evaluation": {"recall_at": [1, 2]}}}, SCORING),
     ("title of a table", {"tables": {"demo": {"title": "Another"}}}, TABLES),
-    ("queries of the report", {"report": {"queries": 3}}, {"make_report": 1}),
+    (
+        "queries of the report",
+        {"report": {"failures": 3}},
+        {"show_retrieval": 2, "make_report": 1},
+    ),
     (
         "what the report shows in detail, written out",
         {"report": {"showcase": {"run": "volume", "benchmark": "dots"}}},
@@ -115,12 +123,26 @@ SETTINGS: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "a line that the report shows in detail and no table has",
         {"report": {"showcase": {"run": "volume", "benchmark": "own"}}},
-        {"embed_benchmark": 1, "match_pairs": 1, "score_retrieval": 1, "make_report": 1},
+        {
+            "embed_benchmark": 1,
+            "match_pairs": 1,
+            "score_retrieval": 1,
+            "show_retrieval": 1,
+            "make_report": 1,
+            "draw_account": 1,
+            **FIGURES,
+        },
     ),
     (
         "a run added to the table",
         NEW_RUN,
-        {"pretrain_model": 1, "embed_benchmark": 1, "score_retrieval": 1, **TABLES},
+        {
+            "pretrain_model": 1,
+            "embed_benchmark": 1,
+            "score_retrieval": 1,
+            "draw_account": 2,
+            **PAGE,
+        },
     ),
     ("a run in no table", {"runs": {"other": {"evaluation": {"scores": ["volume"]}}}}, {}),
     ("a default written out", {"extraction": {"jpeg_quality": 85}}, {}),

@@ -1,22 +1,24 @@
-"""Rule make_report: tables, histories, scores and embeddings -> one page that opens offline."""
+"""Rule make_report: tables, figures, pages and origins -> a folder that opens offline."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gram.evaluation.report import make_report
 from gram.jobs import ReportSettings
-from gram.workflow import job
+from gram.report.folder import ReportInputs, make_report
+from gram.workflow import RULES_FILE, job, paths
 
 if TYPE_CHECKING:  # Snakemake puts the object here before the first line runs
     from gram.workflow import snakemake
 
 with job(snakemake, ReportSettings) as settings:
-    make_report(
-        settings,
-        tables=[Path(path) for path in snakemake.input.tables],
-        histories=[Path(path) for path in snakemake.input.histories],
-        scores=[Path(path) for path in snakemake.input.scores],
-        embeddings=Path(snakemake.input.embeddings[0]).parent,
-        indexes=[Path(path) for path in snakemake.input.indexes],
-        output=Path(snakemake.output.html),
+    given = snakemake.input
+    inputs = ReportInputs(
+        tables=paths(given.tables),
+        histories=paths(given.histories),
+        descriptions=paths(given.descriptions),
+        scores=paths(given.scores),
+        indexes=paths(given.indexes),
+        pages=paths(given.pages),
+        figures=paths(given.figures),
+        rules=RULES_FILE,
     )
+    make_report(settings, inputs, output=paths(snakemake.output)[0])

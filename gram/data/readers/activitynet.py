@@ -11,6 +11,7 @@ from gram.data.readers.clip import Clip
 from gram.data.readers.files import AnnotationFile, JsonFile
 from gram.data.readers.forms import ClipsForm, Format, Ids, ids_form, upstream_form
 from gram.data.readers.values import json_type, read_texts
+from gram.data.readers.youcook2 import is_pdvc
 
 IDS = Ids(pattern=r"v_[\w-]{11}", example="v_uqiMw7tQ1Cc")
 
@@ -19,7 +20,8 @@ def _is_official(file: AnnotationFile) -> bool:
     if not isinstance(file, JsonFile) or not isinstance(file.content, dict) or not file.content:
         return False
     name, video = next(iter(file.content.items()))
-    return IDS.match(name) and isinstance(video, dict) and {"timestamps", "sentences"} <= set(video)
+    has_sentences = isinstance(video, dict) and {"timestamps", "sentences"} <= set(video)
+    return IDS.match(name) and has_sentences and not is_pdvc(file)
 
 
 def _read_official(file: AnnotationFile) -> Iterator[Clip]:
@@ -53,5 +55,6 @@ ACTIVITYNET = Format(
         ),
     ),
     lists=(ids_form(IDS),),
+    tests_on_validation=True,
     advice="give upstream's descs_ret_*.json, or train.json and, as the test split, val_1.json",
 )

@@ -95,6 +95,7 @@ AUDIOCAPS = Format(
         ids_form(IDS),
     ),
     rows_are_captions=True,
+    captions_a_clip=5,
     advice=(
         "give upstream's descs_ret_*.json, or the official csv of the split, for the test with "
         "VGGSound's vggsound.csv or train.csv"

@@ -1,6 +1,7 @@
 """One clip as annotations tell of it: what every reader gives, and a row of the clips table."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +28,7 @@ class Clip:
     end_seconds: float | None = None
     subtitle: str | None = None
     label: str | None = None
+
+
+Rows = list[tuple[Clip, Path]]
+"""Clips as files name them, each with its file."""

@@ -1,8 +1,9 @@
 """Clotho v2.1: sounds of 15 to 30 s with 5 captions each.
 
 Official: ``clotho_captions_{development,validation,evaluation}.csv``, one row a sound. Upstream
-trains on development and validation together, one row a caption. One name occurs in both and
-stands for two sounds: its captions are joined, as upstream's rows are.
+trains on development and validation together, one row a caption. A name that stands in both is of
+two sounds: of the official files each is called by its file, ``a (validation).wav``, and so is its
+sound; upstream's file does not tell them apart, and gives one name the captions of both.
 """
 
 from collections.abc import Iterator
@@ -33,10 +34,12 @@ def _read_official(file: AnnotationFile) -> Iterator[Clip]:
     assert isinstance(file, TableFile)  # noqa: S101 - as tested by has_columns
     for where, row in file.records():
         clip_id = IDS.check(row["file_name"], where)
-        for column in CAPTIONS:
-            yield Clip(
-                clip_id=clip_id, source_id=source_of(clip_id), split=None, captions=(row[column],)
-            )
+        yield Clip(
+            clip_id=clip_id,
+            source_id=source_of(clip_id),
+            split=None,
+            captions=tuple(row[column] for column in CAPTIONS),
+        )
 
 
 CLOTHO = Format(
@@ -52,6 +55,8 @@ CLOTHO = Format(
     ),
     lists=(ids_form(IDS),),
     rows_are_captions=True,
+    captions_a_clip=len(CAPTIONS),
+    shares_names=True,
     advice=(
         "give upstream's descs_cap_*.json, or clotho_captions_evaluation.csv for the test and "
         "clotho_captions_development.csv with clotho_captions_validation.csv for training"

@@ -3,33 +3,54 @@
 import csv
 import io
 import json
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 Record = Mapping[str, Any]
 """One JSON object, or one row of a table by its column names."""
 
+Value = TypeVar("Value")
+
 JSON_SUFFIXES = (".json", ".jsonl")
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+
+CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f]")
+"""Control characters that no text needs. Breaks of lines and tabs are none of them, nor are those
+from U+0080 on, which stand for quotation marks in captions that were saved in other encodings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JsonFile:
-    """A JSON file; one of JSON lines is a list of its lines."""
+    """A JSON file; one of JSON lines is a list of its lines.
+
+    Attributes:
+        path: Where it is.
+        content: What it holds.
+        repeated: Records that were left out of the content, since it has their like.
+    """
 
     path: Path
     content: object
+    repeated: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableFile:
-    """A file of rows: number of the line at which each row ends, and its cells."""
+    """A file of rows.
+
+    Attributes:
+        path: Where it is.
+        rows: Number of the line at which each row ends, and its cells.
+        repeated: Rows that were left out, since another one is the same.
+    """
 
     path: Path
     rows: Sequence[tuple[int, Sequence[str]]]
+    repeated: int = 0
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -89,10 +110,40 @@ def read_file(path: Path) -> AnnotationFile:
     if not text.strip():
         raise ValueError(f"{path} is empty; fetch the file again")
     if suffix == ".json":
-        return JsonFile(path=path, content=parse_json(text, path))
+        content, repeated = parse_json(text, path)
+        return JsonFile(path=path, content=content, repeated=repeated)
     if suffix == ".jsonl":
         return JsonFile(path=path, content=list(_json_lines(text, path)))
     return TableFile(path=path, rows=_rows(text, path))
+
+
+def without_repeats(file: AnnotationFile) -> AnnotationFile:
+    """Leave out the records of a file that are the same as one before, and count them.
+
+    That is right for the files of a data set's owners, whose records have numbers of their own or
+    name each clip once. Elsewhere two equal rows may be two people's captions of one clip.
+    """
+    if isinstance(file, TableFile):
+        kept = _first_of_each(file.rows, [tuple(cells) for _, cells in file.rows])
+        return replace(file, rows=kept, repeated=file.repeated + len(file.rows) - len(kept))
+    repeated = file.repeated
+    lists = file.content if isinstance(file.content, dict) else {"": file.content}
+    content = dict(lists)
+    for name, values in lists.items():
+        if isinstance(values, list) and all(isinstance(one, dict) for one in values):
+            unique = _first_of_each(values, [json.dumps(one, sort_keys=True) for one in values])
+            content[name] = unique
+            repeated += len(values) - len(unique)
+    is_object = isinstance(file.content, dict)
+    return replace(file, content=content if is_object else content[""], repeated=repeated)
+
+
+def _first_of_each(values: Sequence[Value], keys: Sequence[Hashable]) -> list[Value]:
+    """Give the first of all values that have the same key, in their order."""
+    first: dict[Hashable, Value] = {}
+    for key, value in zip(keys, values, strict=True):
+        first.setdefault(key, value)
+    return list(first.values())
 
 
 def check_there(path: Path, *, setting: str = "datasets.<name>.annotations") -> None:
@@ -112,39 +163,75 @@ def read_text(path: Path) -> str:
     """Read a text in UTF-8, with or without a byte order mark.
 
     Raises:
-        ValueError: If it is in another encoding.
+        ValueError: If it is in another encoding, or holds control characters.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path} is not text in UTF-8 (byte {error.start} is "
             f"{error.object[error.start]:#04x}); save it in UTF-8"
         ) from error
+    if found := CONTROL.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(
+            f"line {line} of {path} holds the control character U+{ord(found[0]):04X} "
+            f"({len(CONTROL.findall(text))} such in the file); take them out, or save the file in "
+            "UTF-8 if it is in another encoding"
+        )
+    return text
 
 
-def parse_json(text: str, path: Path, *, advice: str = "fetch the file again") -> object:
+class _RepeatedKeyError(ValueError):
+    """An object has a key twice, with different values."""
+
+
+class _Objects:
+    """Makes JSON objects of their keys and values, and counts keys that stand there twice."""
+
+    def __init__(self) -> None:
+        self.repeated = 0
+
+    def make(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            if differing := [key for key, value in pairs if value != made[key]]:
+                raise _RepeatedKeyError(
+                    f"has the key {differing[0]!r} twice in one object, with different values"
+                )
+            self.repeated += len(pairs) - len(made)
+        return made
+
+
+def parse_json(
+    text: str, path: Path, *, advice: str = "fetch the file again"
+) -> tuple[object, int]:
     """Parse the text of a JSON file.
 
+    Returns:
+        Its content, and how many keys with their values stand twice in one object.
+
     Raises:
-        ValueError: If it is no JSON, nested too deep, or holds a number of thousands of digits.
+        ValueError: If it is no JSON, nested too deep, or holds a number of thousands of digits or
+            a key with two values.
     """
+    objects = _Objects()
     try:
-        content: object = json.loads(text)
+        content: object = json.loads(text, object_pairs_hook=objects.make)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}; {advice}"
         ) from error
     except (RecursionError, ValueError) as error:
         raise ValueError(f"{path} is JSON that {_beyond_reading(error)}; {advice}") from error
-    return content
+    return content, objects.repeated
 
 
 def _json_lines(text: str, path: Path) -> Iterator[object]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield json.loads(line, object_pairs_hook=_Objects().make)
             except json.JSONDecodeError as error:
                 raise ValueError(
                     f"{path} is not JSON lines: line {number}, column {error.colno}: {error.msg}; "
@@ -158,7 +245,9 @@ def _json_lines(text: str, path: Path) -> Iterator[object]:
 
 
 def _beyond_reading(error: RecursionError | ValueError) -> str:
-    """Say what Python does not read although JSON allows it."""
+    """Say what is not read although JSON allows it."""
+    if isinstance(error, _RepeatedKeyError):
+        return str(error)
     if isinstance(error, RecursionError):
         return "is nested too deep to be an annotation file"
     return f"holds a number of more than {sys.get_int_max_str_digits():,} digits"

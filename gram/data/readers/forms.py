@@ -13,6 +13,7 @@ from gram.data.readers.clip import Clip
 from gram.data.readers.files import AnnotationFile, JsonFile, Record, TableFile
 from gram.data.readers.values import (
     ID_KEYS,
+    checked_text,
     json_type,
     keys_of,
     need_name,
@@ -27,6 +28,11 @@ HEADERS = ("video_id", "clip_id", "id", "file_name")
 """What may stand above the ids of a list."""
 
 
+def no_misfit(_: AnnotationFile) -> str:
+    """Say nothing of a file that has not a form."""
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClipsForm:
     """A form of file that names clips with their captions.
@@ -35,13 +41,16 @@ class ClipsForm:
         name: How messages call it: "the official videodatainfo".
         fits: Tells whether a file has this form, from its content.
         read: Gives its clips, blank captions included. The rows of a clip may be several.
-        is_official: Whether it is a file of the data set's owners.
+        is_official: Whether it is a file of the data set's owners. Its records are never the same:
+            they have numbers of their own, or name each clip once.
+        misfit: Says what a file's id is that would have this form with another id; else nothing.
     """
 
     name: str
     fits: Callable[[AnnotationFile], bool]
     read: Callable[[AnnotationFile], Iterator[Clip]]
     is_official: bool
+    misfit: Callable[[AnnotationFile], str] = no_misfit
 
 
 def clip_id_of(clip: Clip) -> str:
@@ -78,6 +87,9 @@ class Format:
         lists: Forms that say which of them count.
         splits: Names that the files have for a split of ours, where they are others.
         rows_are_captions: Whether several rows of a clip are its several captions.
+        tests_on_validation: Whether the published code's test split is the owners' validation.
+        captions_a_clip: Number of captions that each clip usually has; None: it varies.
+        shares_names: Whether several files may name different clips alike.
         advice: Which files to give.
     """
 
@@ -86,6 +98,9 @@ class Format:
     lists: tuple[ListForm, ...]
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rows_are_captions: bool = False
+    tests_on_validation: bool = False
+    captions_a_clip: int | None = None
+    shares_names: bool = False
     advice: str
 
 
@@ -188,12 +203,21 @@ def upstream_form(
         is_label: Whether the text is the clip's class, too.
     """
 
-    def fits(file: AnnotationFile) -> bool:
+    def first_id(file: AnnotationFile) -> str | None:
         record = first_record(file)
         if record is None or text_key not in record:
-            return False
-        names = [record[key] for key in id_keys if isinstance(record.get(key), str)]
-        return bool(names) and ids.match(names[0])
+            return None
+        names = (record.get(key) for key in id_keys)
+        return next((str(name) for name in names if isinstance(name, str | int)), None)
+
+    def fits(file: AnnotationFile) -> bool:
+        name = first_id(file)
+        return name is not None and ids.match(name)
+
+    def misfit(file: AnnotationFile) -> str:
+        name = first_id(file)
+        is_other = name is not None and not ids.match(name)
+        return f"whose id {name!r} is not one like {ids.example!r}" if is_other else ""
 
     def read(file: AnnotationFile) -> Iterator[Clip]:
         for where, record in records_of(file):
@@ -214,7 +238,9 @@ def upstream_form(
                 label=captions[0] if is_label and captions else None,
             )
 
-    return ClipsForm(name="upstream's records", fits=fits, read=read, is_official=False)
+    return ClipsForm(
+        name="upstream's records", fits=fits, read=read, is_official=False, misfit=misfit
+    )
 
 
 # --- lists of ids ----------------------------------------------------------------------------
@@ -243,6 +269,7 @@ def ids_form(ids: Ids, *, id_of: Callable[[str], str] = str) -> ListForm:
 
     def read(file: AnnotationFile) -> Iterator[tuple[str, tuple[str, ...] | None]]:
         for number, line in enumerate(texts(file), start=1):
-            yield ids.check(id_of(line), f"id {number} of {file.path}"), None
+            where = f"id {number} of {file.path}"
+            yield ids.check(checked_text(id_of(line), where, key="it"), where), None
 
     return ListForm(name="a list of ids", fits=fits, read=read)

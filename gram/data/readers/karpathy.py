@@ -92,6 +92,7 @@ FLICKR30K = Format(
     ),
     lists=(ids_form(FLICKR_IDS),),
     rows_are_captions=True,
+    captions_a_clip=5,
     advice="give upstream's descs_ret_*.json, or Karpathy's dataset_flickr30k.json",
 )
 
@@ -105,6 +106,7 @@ MSCOCO = Format(
     lists=(ids_form(COCO_IDS),),
     splits={"train": ("train", "restval")},
     rows_are_captions=True,
+    captions_a_clip=5,
     advice=(
         "give upstream's descs_cap_*.json, Karpathy's dataset_coco.json or LAVIS' "
         "coco_karpathy_*.json of the split"

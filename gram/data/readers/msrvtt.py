@@ -41,6 +41,11 @@ def _read_videodatainfo(file: AnnotationFile) -> Iterator[Clip]:
     splits: dict[str, str] = {}
     for where, video in objects_of(content["videos"], file.path, what="video"):
         video_id = IDS.check(need_name(video, where, keys=("video_id",)), where)
+        if video_id in splits:
+            raise ValueError(
+                f"{where}: {video_id!r} is there a second time, with other facts; fetch the file "
+                "again"
+            )
         splits[video_id] = need_name(video, where, keys=("split",))
         captions[video_id] = []
     for where, sentence in objects_of(content["sentences"], file.path, what="sentence"):
@@ -91,6 +96,7 @@ MSRVTT = Format(
     ),
     splits={"val": ("validate",)},
     rows_are_captions=True,
+    captions_a_clip=20,
     advice=(
         "give upstream's descs_ret_*.json, or MSRVTT_data.json with MSRVTT_train.9k.csv for "
         "training and MSRVTT_JSFUSION_test.csv for the 1k-A test"

@@ -13,8 +13,8 @@ A record names one clip. Its keys, or the columns of a CSV file:
 - ``clip_span``: the same as [start, end], but only in a record that has a ``source_id``. Without
   one it says where the clip was cut from, and its media file is the clip already (VAST).
 
-In a CSV file several rows of one clip are its several captions. In JSON a repeated clip is an
-error.
+In a CSV file several rows of one clip are its several captions. In JSON a clip that is there twice
+is an error. A record that is the same as another one in all is left out, and counted.
 """
 
 import csv
@@ -37,12 +37,15 @@ from gram.data.readers.values import (
 )
 
 
-def read_own(path: Path, split: str | None) -> list[Clip]:
+def read_own(path: Path, split: str | None) -> tuple[list[Clip], int]:
     """Read the clips of one file, of whatever split.
 
     Args:
         path: The file, .json or .csv.
         split: Split of the records that name none; None: each names its own.
+
+    Returns:
+        The clips, and how many records were left out since another one is the same.
 
     Raises:
         ValueError: If the file is absent or not of the form, or a record cannot be used.
@@ -50,14 +53,18 @@ def read_own(path: Path, split: str | None) -> list[Clip]:
     check_there(path, setting=f"datasets.<name>.annotations.{split or '<split>'}")
     match path.suffix.lower():
         case ".json":
-            return [_read_record(record, where, split) for where, record in _json_records(path)]
+            records = _json_records(path)
         case ".csv":
-            rows = [_read_record(record, where, split) for where, record in _csv_records(path)]
-            return join_captions([(row, path) for row in rows])
+            records = _csv_records(path)
         case suffix:
             raise ValueError(
                 f"the annotation file {path} ends in {suffix or 'nothing'!r}, not in .json or .csv"
             )
+    rows = [_read_record(record, where, split) for where, record in records]
+    unique = list(dict.fromkeys(rows))
+    is_table = path.suffix.lower() == ".csv"
+    clips = join_captions([(row, path) for row in unique]) if is_table else unique
+    return clips, len(rows) - len(unique)
 
 
 def _json_records(path: Path) -> Iterator[tuple[str, Record]]:
@@ -66,7 +73,7 @@ def _json_records(path: Path) -> Iterator[tuple[str, Record]]:
     form = 'a list of records like [{"video_id": "a", "desc": ["a dog barks"]}]'
     if not text.strip():
         raise ValueError(f"{path} is empty; expected {form}")
-    content = parse_json(text, path, advice=f"expected {form}")
+    content, _ = parse_json(text, path, advice=f"expected {form}")
     if not isinstance(content, list):
         keys = f" with the keys {keys_of(content)}" if isinstance(content, dict) else ""
         raise ValueError(

@@ -1,26 +1,17 @@
 """The files of one split of a published data set -> its clips, and an account of the others."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gram.data.readers import FORMATS
-from gram.data.readers.clip import Clip
-from gram.data.readers.files import AnnotationFile, TableFile, read_file
+from gram.data.readers.clip import Clip, Rows
+from gram.data.readers.files import AnnotationFile, TableFile, read_file, without_repeats
 from gram.data.readers.forms import ClipsForm, Format, ListForm, first_record
-from gram.data.readers.joining import join_captions
+from gram.data.readers.joining import REPEATED, join_rows
+from gram.data.readers.splits import Deciding, check_split, split_of
 from gram.data.readers.values import json_type, keys_of
-
-_SPLIT_WORDS = {
-    "training": {"train", "training", "trainval", "development"},
-    "test": {"test", "testing", "evaluation"},
-}
-"""Words in the names of files that are of one kind of split only. Validation may go with either."""
-
-Rows = list[tuple[Clip, Path]]
-"""Clips as the files name them, each with its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +21,14 @@ class Reading:
     Attributes:
         clips: Its clips, in the order of the files, each with the file that names it.
         forms: What each file was read as: "a.csv: the official captions".
-        left_out: Number of clips, captions or ids that do not count, by the cause.
+        left_out: Number of records, clips, captions or ids that do not count, by the cause.
+        noted: Number of those that count, but should be known of, by what they are.
     """
 
     clips: tuple[tuple[Clip, Path], ...]
     forms: tuple[str, ...]
     left_out: Mapping[str, int]
+    noted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,36 +45,43 @@ class _Recognized:
         return f"{self.file.path.name}: {form.name if form else 'nothing'}"
 
 
-def read_published(name: str, files: Sequence[Path], split: str) -> Reading:
+def read_published(name: str, files: Sequence[Path], split: str | None) -> Reading:
     """Read the clips of one split of a published data set.
 
     Args:
         name: Which one: a key of ``gram.data.readers.FORMATS``.
         files: Its files for this split: such with captions, of one form, and lists that say which
             clips count. What each of them is, is told from its content.
-        split: Name of the split. Of a file that names splits itself, and without a list of ids,
-            only those clips count whose split it is.
+        split: Name of the split; None: the one that the names of the files tell, or ``test``. Of a
+            file that names splits itself, and without a list of ids, only those clips count whose
+            split it is.
 
     Raises:
         ValueError: If a file is not of a form of this data set, is damaged, or is given twice; if
-            files of different forms or of different splits are given; if no clip is left.
+            files of different forms or of different splits are given, or of another split than
+            asked for; if a clip has another content in another file; if no clip is left.
     """
     known = FORMATS[name]
-    _check_once(files, split)
+    _check_once(files)
     found = [_recognize(read_file(path), known) for path in files]
     sources, lists = _roles(found, known)
     left_out: Counter[str] = Counter()
+    noted: Counter[str] = Counter()
     rows = [(clip, file.path) for form, file in sources for clip in form.read(file)]
-    _check_one_split(sources, lists, rows=rows, split=split)
-    if known.rows_are_captions:
-        rows = _joined(rows)
+    deciding = _deciding(sources, lists, rows=rows)
+    if split is None:
+        split = split_of(deciding, known)
+    check_split(deciding, split, known, is_upstreams=_is_upstreams(sources, lists))
+    left_out[REPEATED] += sum(file.repeated for _, file in sources)
+    is_official = sources[0][0].is_official
+    rows = join_rows(rows, known, is_official=is_official, left_out=left_out, noted=noted)
     if any(form.keeps for form, _ in lists):
         rows = _listed(rows, lists, left_out)
     else:
         rows = _of_split(rows, known.splits.get(split, (split,)), left_out)
     rows = _without_named(rows, lists, left_out)
     rows = _with_captions(rows, left_out)
-    left_out = +left_out  # without causes that took nothing
+    left_out, noted = +left_out, +noted  # without causes that took nothing
     if not rows:
         told = "; ".join(f"{count} {cause}" for cause, count in left_out.items()) or "nothing"
         raise ValueError(
@@ -89,13 +89,19 @@ def read_published(name: str, files: Sequence[Path], split: str) -> Reading:
             f"is left (left out: {told}); {known.advice}"
         )
     clips = tuple((replace(clip, split=split), path) for clip, path in rows)
-    return Reading(clips=clips, forms=tuple(one.name for one in found), left_out=dict(left_out))
+    kinds = {one.path: f", of {one.kind} by its name" for one in deciding if one.kind is not None}
+    return Reading(
+        clips=clips,
+        forms=tuple(f"{one.name}{kinds.get(one.file.path, '')}" for one in found),
+        left_out=dict(left_out),
+        noted=dict(noted),
+    )
 
 
-def _check_once(files: Sequence[Path], split: str) -> None:
+def _check_once(files: Sequence[Path]) -> None:
     twice = [str(path) for path, count in Counter(files).items() if count > 1]
     if twice:
-        raise ValueError(f"{twice[0]} is given twice for the split {split!r}; name it once")
+        raise ValueError(f"{twice[0]} is given twice for one split; name it once")
 
 
 # --- what the files are ----------------------------------------------------------------------
@@ -106,12 +112,19 @@ def _recognize(file: AnnotationFile, known: Format) -> _Recognized:
     ids = next((form for form in known.lists if form.fits(file)), None)
     if clips is None and ids is None:
         others = [FORMATS[name].title for name in formats_of(file)]
-        alike = f", which looks like {' or '.join(others)}" if others else ""
+        alike = f", which looks like {' or '.join(others)}" if others else _misfit(file, known)
         raise ValueError(
             f"{file.path} is no annotation file of {known.title} that is known: found "
             f"{describe(file)}{alike}; {known.advice}"
         )
+    if clips is not None and clips.is_official:
+        file = without_repeats(file)
     return _Recognized(file=file, clips=clips, ids=ids)
+
+
+def _misfit(file: AnnotationFile, known: Format) -> str:
+    """Say which id keeps a file from having a form of a data set; nothing if it is no id."""
+    return next((f", {said}" for form in known.clips if (said := form.misfit(file))), "")
 
 
 def formats_of(file: AnnotationFile) -> list[str]:
@@ -165,42 +178,32 @@ def _roles(
     return sources, lists
 
 
-# --- that they are of one split --------------------------------------------------------------
+# --- which split they are of -----------------------------------------------------------------
 
 
-def _check_one_split(
+def _deciding(
     sources: Sequence[tuple[ClipsForm, AnnotationFile]],
     lists: Iterable[tuple[ListForm, AnnotationFile]],
     *,
     rows: Rows,
-    split: str,
-) -> None:
-    """Check that what says which clips count is of one split: lists, else files of clips.
+) -> list[Deciding]:
+    """Give the files that say which clips count: lists, else files of clips.
 
-    A file that names the splits of its clips itself may hold any.
+    A file that names the splits of its clips itself may hold any, and decides nothing.
     """
-    keeping = [(form.name, file.path) for form, file in lists if form.keeps]
     unnamed = {path for clip, path in rows if clip.split is None}
-    deciding = keeping or [(form.name, file.path) for form, file in sources if file.path in unnamed]
-    named = " and ".join(f"{path} ({form})" for form, path in deciding)
-    kinds = {kind for _, path in deciding if (kind := _kind_of_split(path)) is not None}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"the split {split!r} is given files of training and of test, by their names: {named}; "
-            "what was trained on would be tested; give each split its own files"
-        )
-    is_upstreams = not keeping and not sources[0][0].is_official
-    if len(deciding) > 1 and (is_upstreams or len({form for form, _ in deciding}) > 1):
-        raise ValueError(
-            f"the split {split!r} is given {len(deciding)} files, each of which is a whole split: "
-            f"{named}; give one of them"
-        )
+    keeping = [Deciding(path=file.path, form=form.name) for form, file in lists if form.keeps]
+    return keeping or [
+        Deciding(path=file.path, form=form.name) for form, file in sources if file.path in unnamed
+    ]
 
 
-def _kind_of_split(path: Path) -> str | None:
-    """Tell by a file's name whether it is of training or of test."""
-    words = set(re.split("[^a-z]+", path.stem.lower()))
-    return next((kind for kind, names in _SPLIT_WORDS.items() if words & names), None)
+def _is_upstreams(
+    sources: Sequence[tuple[ClipsForm, AnnotationFile]],
+    lists: Iterable[tuple[ListForm, AnnotationFile]],
+) -> bool:
+    """Tell whether the published code's files alone decide; each of them is a whole split."""
+    return not sources[0][0].is_official and not any(form.keeps for form, _ in lists)
 
 
 # --- which clips count -----------------------------------------------------------------------
@@ -242,21 +245,6 @@ def _without_named(
             left_out[f"clips in {form.name}"] += len(rows) - len(kept)
             rows = kept
     return rows
-
-
-def _joined(rows: Rows) -> Rows:
-    """Join rows of one caption each; a clip with several whole lists of captions stays repeated."""
-    whole = {clip.clip_id for clip, _ in rows if len(clip.captions) != 1}
-    files = {clip.clip_id: path for clip, path in reversed(rows)}
-    single = [(clip, path) for clip, path in rows if clip.clip_id not in whole]
-    joined = {clip.clip_id: clip for clip in join_captions(single)}
-    kept: Rows = []
-    for clip, path in rows:
-        if clip.clip_id in whole:
-            kept.append((clip, path))
-        elif (one := joined.pop(clip.clip_id, None)) is not None:
-            kept.append((one, files[clip.clip_id]))
-    return kept
 
 
 def _with_captions(rows: Rows, left_out: Counter[str]) -> Rows:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from gram.data.readers.files import Record
+from gram.data.readers.files import CONTROL, Record
 
 ID_KEYS = ("clip_id", "video_id", "id")
 CAPTION_KEYS = ("desc", "caption", "vast_cap")
@@ -40,7 +40,7 @@ def read_name(record: Record, where: str, *, keys: Sequence[str]) -> str | None:
             case int(number):
                 return str(number)
             case str(text) if text.strip():
-                return encodable(text, where, key=key)
+                return checked_text(text, where, key=key)
     return None
 
 
@@ -71,7 +71,7 @@ def read_texts(value: object, where: str, *, key: str) -> tuple[str, ...]:
             raise ValueError(
                 f"{where}: {key} holds a {json_type(text)}; give a text or a list of texts"
             )
-        texts.append(encodable(text, where, key=key))
+        texts.append(checked_text(text, where, key=key))
     return tuple(texts)
 
 
@@ -86,11 +86,20 @@ def read_text_value(record: Record, where: str, *, key: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise ValueError(f"{where}: {key} is a {json_type(value)}; give a text")
-    return encodable(value, where, key=key)
+    return checked_text(value, where, key=key)
 
 
-def encodable(text: str, where: str, *, key: str) -> str:
-    """Pass a text on if it can be written; JSON may hold halves of characters."""
+def checked_text(text: str, where: str, *, key: str) -> str:
+    """Pass a text on if it can be written and shown.
+
+    Raises:
+        ValueError: If it holds control characters, or half a character, as JSON may.
+    """
+    if found := CONTROL.search(text):
+        raise ValueError(
+            f"{where}: {key} holds the control character U+{ord(found[0]):04X} "
+            f"({text[:60]!a}); take it out"
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -47,6 +47,7 @@ VATEX = Format(
     ),
     lists=(ids_form(IDS),),
     rows_are_captions=True,
+    captions_a_clip=10,
     advice=(
         "give upstream's descs_ret_*.json, or vatex_training_v1.0.json, and for the test "
         "vatex_validation_v1.0.json with the HGR test list (test_list.txt)"

@@ -32,6 +32,25 @@ def test_the_demo_is_valid_over_the_paper_s_settings() -> None:
     )
 
 
+def test_the_losses_have_equal_budgets_and_three_seeds_each() -> None:
+    overlay = merged(read("demo.yaml"), read("losses.yaml"))
+    whole = Config.model_validate(merged(read("config.yaml"), overlay))
+    runs = [whole.runs[run] for row in whole.tables["losses"].rows for run in row.runs]
+    assert {run.loss.kind for run in runs} == {"volume", "cosine", "area", "eigenvalue", "product"}
+    assert {(run.pretrain, run.model, run.inputs, run.start) for run in runs} == {
+        (runs[0].pretrain, runs[0].model, runs[0].inputs, None)
+    }
+    assert {len(row.runs) for row in whole.tables["losses"].rows} == {3}
+
+
+def test_the_losses_leave_what_the_demo_makes_as_it_is() -> None:
+    demo = Config.model_validate(merged(read("config.yaml"), read("demo.yaml")))
+    both = merged(merged(read("config.yaml"), read("demo.yaml")), read("losses.yaml"))
+    losses = Config.model_validate(both)
+    assert losses.datasets == demo.datasets
+    assert {name: losses.runs[name] for name in demo.runs} == demo.runs
+
+
 def test_the_example_of_own_clips_shares_no_run_with_the_demo() -> None:
     demo = merged(read("config.yaml"), read("demo.yaml"))
     own = Config.model_validate(merged(demo, read("examples/own_clips.yaml")))

@@ -243,6 +243,22 @@ BAD_JSON = {
     "blank caption": ([{"video_id": "a", "desc": [" "]}], "record 1 .* has no caption"),
     "number caption": ([{"video_id": "a", "desc": ["x", 3]}], "desc holds a number; give a text"),
     "list subtitle": ([GOOD | {"subtitle": ["x"]}], "subtitle is a list; give a text"),
+    "control character": (
+        [GOOD, {"video_id": "b", "desc": "a\x07"}],
+        r"record 2 of .*a.json: desc holds the control character U\+0007 \('a\\x07'\); take it",
+    ),
+    "nothing in an id": (
+        [{"video_id": "a\0b", "desc": "x"}],
+        r"record 1 .*: video_id holds .*U\+0000",
+    ),
+    "control character of the file": (
+        '[{"video_id": "a",\n "desc": "\x1b[0m"}]',
+        r"line 2 of .*a.json holds the control character U\+001B \(1 such in the file\); take",
+    ),
+    "two values": (
+        '[{"video_id": "a", "video_id": "b", "desc": "x"}]',
+        r"a.json is JSON that has the key 'video_id' twice in one object, with different values",
+    ),
     "half a character": ('[{"video_id": "a", "desc": "\\ud800"}]', "desc holds half a character"),
     "times reversed": ([GOOD | {"start": 5, "end": 2}], "ends at 2 s and starts at 5 s; the end"),
     "negative time": ([GOOD | {"start": -1}], "-1 is not a time; give seconds from 0 on, or HH"),
@@ -279,6 +295,10 @@ BAD_CSV = {
     "differing": (
         "video_id,caption,subtitle\na,x,s\na,y,t\n",
         "two rows of clip 'a' in .* differ in subtitle; rows of one clip are its captions",
+    ),
+    "control character": (
+        "video_id,caption\na,x\0\n",
+        r"line 2 of .*a.csv holds the control character U\+0000 \(1 such in the file\); take them",
     ),
     "no row": ("video_id,caption\n", "names no clip of the split 'test'"),
 }
@@ -320,9 +340,27 @@ def test_no_clip_at_all_is_named(tmp_path: Path) -> None:
         read_json(tmp_path, [], split=None)
 
 
-def test_a_repeated_record_is_a_duplicate(tmp_path: Path) -> None:
+def test_a_clip_with_two_contents_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"1 clip ids occur more than once: 'a' \(in .*a.json\)"):
-        read_json(tmp_path, [GOOD, GOOD])
+        read_json(tmp_path, [GOOD, GOOD | {"desc": "y"}])
+
+
+def test_a_repeated_record_is_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert read_json(tmp_path, [GOOD, GOOD])[0]["captions"] == ["x"]
+    assert "test: 1 clips, 1 captions, " in caplog.text
+    assert "left out: 1 repeated records" in caplog.text
+
+
+def test_a_repeated_row_is_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        rows = read_csv(tmp_path, "video_id,caption\na,x\na,y\na,x\n")
+    assert [row["captions"] for row in rows] == [["x", "y"]]
+    assert "left out: 1 repeated records" in caplog.text
 
 
 def test_a_clip_in_two_splits_is_named_with_both_files(tmp_path: Path) -> None:
@@ -332,14 +370,14 @@ def test_a_clip_in_two_splits_is_named_with_both_files(tmp_path: Path) -> None:
 
 
 def test_of_many_duplicates_the_first_are_named(tmp_path: Path) -> None:
-    records = [{"id": f"v{number}", "desc": "x"} for number in range(7)]
+    records = [{"id": f"v{number}", "desc": text} for text in "xy" for number in range(7)]
     with pytest.raises(
         ValueError, match=r"7 clip ids occur .*'v4' \(in .*\) and 2 more; each clip"
     ):
-        read_json(tmp_path, records + records)
+        read_json(tmp_path, records)
 
 
 def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="more than once"):
-        read_json(tmp_path, [GOOD, GOOD])
+        read_json(tmp_path, [GOOD, GOOD | {"desc": "y"}])
     assert not (tmp_path / "clips.parquet").exists()

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gram.cli import app
 from gram.data.clip_index import read_index
 from gram.data.manifest import MANIFEST, check_sizes, chunk_index, read_manifest
+from gram.lease import lease_of
 from tests.unit.data.made_shards import MadeClip, change, cut, make_index, remove
 
 CLIPS = [MadeClip(clip_id=f"clip{number}") for number in range(3)]
@@ -133,13 +134,27 @@ def test_discarding_removes_a_damaged_index_and_what_leads_to_it(
     assert sorted(before - {path.name for path in folder.iterdir()}) == removed
 
 
-@pytest.mark.parametrize("name", ["0009-000.tar", "0009.parquet"])
+@pytest.mark.parametrize(
+    "name", ["0009-000.tar", "0009.parquet", "notes.txt", ".0001-000.tar.part", "0001-000.tar.bak"]
+)
 def test_a_file_that_is_not_in_the_manifest_is_listed(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"")
     done = verify(folder)
     assert done.exit_code == 1
     assert f"{name} is not in the manifest" in done.output
     assert "3 shards and 4 indexes: 7 whole, 0 damaged or missing; 1 others" in done.output
+
+
+def test_a_folder_among_the_shards_is_listed(folder: Path) -> None:
+    (folder / "old").mkdir()
+    done = verify(folder)
+    assert done.exit_code == 1
+    assert f"{folder / 'old'} is not in the manifest" in done.output
+
+
+def test_the_lease_of_a_job_is_no_other_file(folder: Path) -> None:
+    lease_of(folder / "0001.parquet").write_text("{}")
+    assert verify(folder).exit_code == 0
 
 
 def test_verifying_removes_nothing(folder: Path) -> None:

@@ -9,6 +9,7 @@ import simplejpeg
 import soundfile
 
 from gram.data.probe import Readers
+from gram.data.sound_ends import mp3_frame_bytes
 from gram.data.status import Medium, Status
 from gram.data.tables import Row
 from gram.types import Modality
@@ -119,7 +120,8 @@ def cut(path: Path) -> Path:
 CUT: Mapping[str, tuple[Status, str]] = {
     "wav": (Status.UNREADABLE, "has a damaged sound: "),
     "flac": (Status.UNREADABLE, "has a damaged sound: "),
-    "mp3": (Status.TRUNCATED, "has sound for 0.99 of 2.00 s (extraction.min_bins)"),
+    "mp3": (Status.TRUNCATED, "lacks its end: its first frame announces "),
+    "aac": (Status.TRUNCATED, "lacks its end: its last frame is cut off"),
     "jpg": (Status.UNREADABLE, "has a damaged picture: "),
     "bmp": (Status.UNREADABLE, "has a damaged picture: "),
     "png": (Status.UNREADABLE, "has a damaged picture: "),
@@ -134,6 +136,57 @@ def test_what_was_cut_is_set_aside(tmp_path: Path, suffix: str) -> None:
     status, words = CUT[suffix]
     assert row["status"] == status
     assert words in row["reason"]
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "opus"])
+def test_an_ogg_shows_a_cut_inside_a_page(tmp_path: Path, suffix: str) -> None:
+    path = make_sound(tmp_path / "media" / f"a.{suffix}", *SOUNDS[suffix], seconds=8.0)
+    row = run_one(tmp_path, cut(path))
+    assert (row["status"], row["stage"]) == ("truncated", "probe")
+    assert row["reason"] == f"a.{suffix} lacks its end: its last page is cut off"
+
+
+HEADLESS = ("-write_xing", "0")
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("-q:a", "2"), ("-ar", "22050")], ids=["cbr", "vbr", "mpeg2"]
+)
+@pytest.mark.parametrize("missing", [1, 30, 60])
+def test_an_mp3_that_states_no_length_shows_a_cut_inside_a_frame(
+    tmp_path: Path, missing: int, options: tuple[str, ...]
+) -> None:
+    path = make_sound(tmp_path / "media" / "a.mp3", *HEADLESS, *options)
+    path.write_bytes(path.read_bytes()[:-missing])
+    row = run_one(tmp_path, path)
+    assert (row["status"], row["stage"]) == ("truncated", "probe")
+    assert row["reason"] == "a.mp3 lacks its end: its last frame is cut off"
+
+
+def test_a_part_before_the_cut_of_a_sound_is_whole(tmp_path: Path) -> None:
+    path = make_sound(tmp_path / "media" / "a.mp3", *HEADLESS)
+    path.write_bytes(path.read_bytes()[:-60])
+    row = run_one(tmp_path, path, start=0.25, end=1.0)
+    assert (row["status"], row["audio_seconds"]) == ("ok", 0.75)
+
+
+def test_a_tag_at_the_end_of_an_mp3_is_no_cut(tmp_path: Path) -> None:
+    tags = ("-write_id3v1", "1", "-metadata", "title=a")
+    path = make_sound(tmp_path / "media" / "a.mp3", *HEADLESS, *tags)
+    assert path.read_bytes()[-128:].startswith(b"TAG")
+    assert run_one(tmp_path, path)["status"] == "ok"
+
+
+def test_an_mp3_that_was_cut_between_frames_cannot_be_told(tmp_path: Path) -> None:
+    """It is shorter, and nothing else; docs/data.md says so."""
+    path = make_sound(tmp_path / "media" / "a.mp3", *HEADLESS, "-b:a", "64k", "-ar", "32000")
+    whole = path.read_bytes()
+    start = whole.index(b"\xff\xfb")
+    length = mp3_frame_bytes(whole[start:])
+    assert length == 288
+    path.write_bytes(whole[: start + 20 * length])
+    row = run_one(tmp_path, path)
+    assert (row["status"], row["duration_seconds"]) == ("ok", pytest.approx(20 * 0.036))
 
 
 def test_a_picture_by_the_name_of_a_film_is_told_of(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from gram.evaluation.retrieval import rank_retrieval, summarize_places
 from gram.evaluation.scoring import score_retrieval
 from gram.jobs import EmbedSettings, ScoreSettings, SplitConfig
 from gram.model import GramModel
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.types import Modality
 from gram.volume import pairwise_volume
 
@@ -88,7 +88,7 @@ class Bench:
             ),
             scores=folder / "toys.json",
             places=folder / "toys.parquet",
-            tracker=Silence(),
+            tracker=Tracker(),
         )
         written: dict[str, Any] = json.loads((folder / "toys.json").read_text(encoding="utf-8"))
         return written

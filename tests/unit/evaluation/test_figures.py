@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gram.evaluation.figures import RecallBar, draw_losses, draw_recalls, draw_steps, draw_volumes
+from gram.evaluation.figures import draw_losses, draw_steps
 
 
 def _history(steps: int, *, matching: float = 0.5) -> pd.DataFrame:
@@ -27,22 +27,11 @@ def _losses() -> str:
     return draw_losses({"first": _history(20), "second <b>$x$": _history(20)})
 
 
-def _volumes() -> str:
-    random = np.random.default_rng(0)
-    return draw_volumes(random.uniform(0.1, 0.5, 40), random.uniform(0.5, 1.0, 400))
+def _steps() -> str:
+    return draw_steps({"test": [("listed", 8), ("used in evaluation", 6)]}, title="Clips & more")
 
 
-def _recalls() -> str:
-    bars = [
-        RecallBar(label="TV", recalls={"R@1": 12.5, "R@10": 40.0}),
-        RecallBar(label="TVA", recalls={"R@1": 25.0, "R@10": 66.7}),
-    ]
-    return draw_recalls(bars, title="Recall & more")
-
-
-FIGURES = pytest.mark.parametrize(
-    "draw", [_losses, _volumes, _recalls], ids=["losses", "volumes", "recalls"]
-)
+FIGURES = pytest.mark.parametrize("draw", [_losses, _steps], ids=["losses", "steps"])
 
 
 def _texts(svg: str) -> list[str]:
@@ -82,9 +71,9 @@ def test_a_figure_changes_no_style_of_the_page(draw: Callable[[], str]) -> None:
 
 
 def test_figures_in_one_page_share_no_id() -> None:
-    ids = [set(re.findall(r'\bid="([^"]*)"', draw())) for draw in (_losses, _volumes, _recalls)]
+    ids = [set(re.findall(r'\bid="([^"]*)"', draw())) for draw in (_losses, _steps)]
     assert all(ids)
-    assert not ids[0] & ids[1] | ids[0] & ids[2] | ids[1] & ids[2]
+    assert not ids[0] & ids[1]
 
 
 def test_labels_of_runs_are_plain_text() -> None:
@@ -100,21 +89,6 @@ def test_a_long_history_is_averaged() -> None:
     assert len(long) < 1.2 * len(short)
 
 
-def test_bars_carry_their_numbers() -> None:
-    assert {"12.5", "40.0", "25.0", "66.7", "TV", "TVA", "R@1", "R@10"} <= set(_texts(_recalls()))
-
-
-def test_the_means_of_volumes_are_told() -> None:
-    texts = _texts(draw_volumes(np.array([0.25, 0.35]), np.array([0.5, 1.0])))
-    assert "caption with its own clip (mean 0.300)" in texts
-    assert "caption with another clip (mean 0.750)" in texts
-
-
-def test_a_gallery_of_one_clip_has_no_wrong_pairs() -> None:
-    texts = _texts(draw_volumes(np.array([0.25]), np.array([])))
-    assert not any("another clip" in text for text in texts)
-
-
 def test_a_history_without_its_columns_is_named() -> None:
     with pytest.raises(ValueError, match=r"history of odd lacks loss; it holds step, cost"):
         draw_losses({"odd": pd.DataFrame({"step": [1], "cost": [2.0]})})
@@ -128,29 +102,6 @@ def test_a_history_without_steps_is_named() -> None:
 def test_nothing_to_draw_is_refused() -> None:
     with pytest.raises(ValueError, match="no training history"):
         draw_losses({})
-    with pytest.raises(ValueError, match="no right pairs"):
-        draw_volumes(np.array([]), np.array([]))
-    with pytest.raises(ValueError, match="no recalls"):
-        draw_recalls([], title="none")
-
-
-def _bars(*cutoffs: str) -> list[RecallBar]:
-    recalls = {"R@1": 12.5, "R@10": 40.0}
-    other = dict.fromkeys(cutoffs, 66.7)
-    return [RecallBar(label="TV", recalls=recalls), RecallBar(label="TVA", recalls=other)]
-
-
-def test_the_cut_offs_that_all_bars_have_are_drawn() -> None:
-    texts = set(_texts(draw_recalls(_bars("R@10", "R@20"), title="Recall")))
-    assert {"R@1", "R@10", "R@20"} & texts == {"R@10"}
-
-
-def test_bars_without_a_common_cut_off_are_named() -> None:
-    with pytest.raises(ValueError, match=r"TV: R@1, R@10; TVA: R@5\); give them one in"):
-        draw_recalls(_bars("R@5"), title="Recall")
-
-
-# --- clips step by step -----------------------------------------------------------------------
 
 
 def test_each_step_of_each_split_is_drawn_with_its_clips() -> None:

@@ -12,7 +12,7 @@ from gram.config import EvaluationConfig, ProtocolConfig
 from gram.evaluation.embeddings import BenchmarkEmbeddings, save_embeddings
 from gram.evaluation.scoring import score_retrieval
 from gram.jobs import ScoreSettings
-from gram.tracking import Silence, Tracker
+from gram.tracking import Tracker
 
 MakeEmbeddings = Callable[..., BenchmarkEmbeddings]
 
@@ -109,7 +109,7 @@ def test_scoring_logs_one_line(
 ) -> None:
     caplog.set_level(logging.INFO, logger="gram")
     save_embeddings(make_embeddings(noise=0.0), tmp_path)
-    _score(tmp_path, EvaluationConfig(scores=("cosine_video",)), Silence())
+    _score(tmp_path, EvaluationConfig(scores=("cosine_video",)), Tracker())
     assert [record.getMessage() for record in caplog.records] == [
         "volume_tva on toys: 12 queries, 12 clips; by cosine_video R@1 is 100.0 % text to item, "
         "100.0 % item to text"

@@ -10,7 +10,7 @@ from gram.evaluation.results import ScoreResult
 from gram.evaluation.table_notes import index_results, table_notes, table_warnings
 from gram.evaluation.table_text import escape_latex, escape_markdown
 from gram.evaluation.tables import BESIDE, make_table
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.types import Modality
 from tests.unit.evaluation.conftest import around
 
@@ -48,7 +48,7 @@ def _make(
         scores=scores,
         references=references or {},
         csv=paths["csv"],
-        tracker=Silence(),
+        tracker=Tracker(),
     )
     return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
 
@@ -85,6 +85,8 @@ def test_the_csv_has_the_agreed_columns(write_scores_of: WriteScores, tmp_path: 
         "gallery": "12",
         "queries": "24",
         "trained_on": "2",
+        "runs": "tva",
+        "reference": "",
     }
 
 
@@ -110,10 +112,10 @@ def compared(write_scores_of: WriteScores, tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("column", "beside"),
     [
-        ("text_to_item_R@1", ["22.0", "28.0", "27.5", "others 21", "-2.5", "inside"]),
-        ("item_to_text_R@1", ["22.0", "28.0", "28.5", "", "-3.5", "below"]),
-        ("text_to_item_R@10", ["47.0", "53.0", "46.5", "", "3.5", "above"]),
-        ("item_to_text_R@10", ["47.0", "53.0", "", "", "", ""]),
+        ("text_to_item_R@1", ["22.0", "28.0", "", "27.5", "others 21", "-2.5", "inside"]),
+        ("item_to_text_R@1", ["22.0", "28.0", "", "28.5", "", "-3.5", "below"]),
+        ("text_to_item_R@10", ["47.0", "53.0", "", "46.5", "", "3.5", "above"]),
+        ("item_to_text_R@10", ["47.0", "53.0", "", "", "", "", ""]),
     ],
 )
 def test_beside_a_recall_stand_its_interval_and_what_others_found(
@@ -156,7 +158,7 @@ def test_a_partial_table_says_what_is_missing(write_scores_of: WriteScores, tmp_
         scores=[write_scores_of("a")],
         references={},
         csv=tmp_path / "demo.csv",
-        tracker=Silence(),
+        tracker=Tracker(),
         is_partial=True,
     )
     text = (tmp_path / "demo.md").read_text(encoding="utf-8")
@@ -172,7 +174,7 @@ def test_a_partial_table_of_nothing_is_refused(tmp_path: Path) -> None:
             scores=[],
             references={},
             csv=tmp_path / "demo.csv",
-            tracker=Silence(),
+            tracker=Tracker(),
             is_partial=True,
         )
 

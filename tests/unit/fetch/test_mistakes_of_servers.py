@@ -167,6 +167,32 @@ def test_a_rate_that_was_asked_for_is_no_drip(tmp_path: Path) -> None:
     assert (tmp_path / "a.bin").read_bytes() == content
 
 
+def lengths(*said: int) -> bytes:
+    """Give the headers of an answer with these lengths."""
+    lines = "".join(f"Content-Length: {length}\r\n" for length in said)
+    return f"HTTP/1.1 200 OK\r\nConnection: close\r\n{lines}\r\n".encode()
+
+
+@pytest.mark.parametrize("said", [(len(CONTENT), 7), (7, len(CONTENT))], ids=["less", "more"])
+def test_two_lengths_of_one_answer_are_an_error(said: tuple[int, int], tmp_path: Path) -> None:
+    words = r"a.bin sends headers that contradict one another \(.*Content-Length.*\), so that"
+    both = Reply(raw=lengths(*said) + CONTENT)
+    with serve([both]) as server, pytest.raises(FetchError, match=words) as error:
+        download(server.at("a.bin"), tmp_path / "a.bin", patience=patience())
+    assert error.value.status is Status.UNREADABLE
+    assert len(server.asked) == 1
+    assert left(tmp_path) == []
+
+
+def test_a_length_that_is_said_twice_alike_tells_of_a_cut(tmp_path: Path) -> None:
+    twice = lengths(len(CONTENT), len(CONTENT))
+    cut = Reply(raw=twice + CONTENT[:1000])
+    with serve([cut, Reply(raw=twice + CONTENT)]) as server:
+        fetched = download(server.at("a.bin"), tmp_path / "a.bin", patience=patience())
+    assert fetched.path.read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
 LOGIN = b"<div>x</div><title>Login</title>"
 AS_PAGE = {"Content-Type": "text/html; charset=utf-8"}
 

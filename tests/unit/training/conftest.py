@@ -10,7 +10,7 @@ import torch
 from gram.config import InputsConfig, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
 from gram.jobs import TrainSettings
 from gram.model import GramModel
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training.loop import train
 from gram.training.means import Means
 from gram.training.preparation import TrainingFiles
@@ -58,7 +58,7 @@ def run(shards: Path, tmp_path: Path) -> Callable[..., Path]:
         folder: str = "run",
         start: Path | None = None,
         index: Path = shards / "index.parquet",
-        tracker: Silence | None = None,
+        tracker: Tracker | None = None,
         **means: Any,  # noqa: ANN401 - they are passed on
     ) -> Path:
         files = TrainingFiles(
@@ -68,7 +68,7 @@ def run(shards: Path, tmp_path: Path) -> Callable[..., Path]:
             checkpoint=tmp_path / folder / "last.safetensors",
         )
         used = Means(device=torch.device("cpu"), **{"checkpoint_steps": 2, **means})
-        train(settings, files, used, tracker=tracker or Silence())
+        train(settings, files, used, tracker=tracker or Tracker())
         return tmp_path / folder
 
     return train_in

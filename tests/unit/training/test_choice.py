@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 import torch
 
+from gram.data.clip_index import read_index
 from gram.jobs import TrainSettings
 from gram.model import GramModel
-from gram.tracking import Silence
-from gram.training import choice
+from gram.tracking import Tracker
+from gram.training import choice, loop
 from gram.training.choice import split_clips
 
 Train = Callable[..., Path]
@@ -91,11 +93,12 @@ def test_the_weights_of_the_chosen_step_are_kept(
     ]
 
 
-class Killer(Silence):
+class Killer(Tracker):
     """Ends a job when what it told has been sent for the third time."""
 
     def __init__(self) -> None:
         """Begin at none."""
+        super().__init__()
         self.count = 0
 
     def flush(self) -> None:
@@ -103,6 +106,19 @@ class Killer(Silence):
         self.count += 1
         if self.count == 3:
             raise InterruptedError
+
+
+class Watcher(Tracker):
+    """Counts the weights that lie beside a training, at each step."""
+
+    def __init__(self, folder: Path) -> None:
+        """Watch a folder."""
+        super().__init__()
+        self.folder, self.counts = folder, list[int]()
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """Count once."""
+        self.counts.append(len(list(self.folder.glob("*best*"))))
 
 
 def test_a_killed_training_keeps_the_same_weights(
@@ -131,10 +147,46 @@ def test_no_more_weights_lie_beside_a_training_than_are_needed(
     assert [name.split(".")[1] for name in sorted(names)] == ["best000000004", "best000000006"]
 
 
+def test_the_weights_of_a_training_with_other_settings_are_not_taken(
+    run: Train,
+    make_settings: MakeSettings,
+    scripted: Callable[[Mapping[int, float]], dict[int, Any]],
+    are_equal: Compare,
+) -> None:
+    def settings(seed: int) -> TrainSettings:
+        return make_settings(
+            seed=seed, steps=9, keep="best", validation={"held_out": 4, "every": 1}
+        )
+
+    falling = {step: 50.0 - step for step in range(1, 10)}
+    scripted(falling)
+    with pytest.raises(InterruptedError):
+        run(settings(0), tracker=Killer(), checkpoint_steps=2)
+    scripted(falling)
+    disturbed = run(settings(1))
+    scripted(falling)
+    assert are_equal(disturbed, run(settings(1), folder="undisturbed"))
+
+
+def test_between_two_checkpoints_no_more_than_one_is_added(
+    run: Train,
+    make_settings: MakeSettings,
+    scripted: Callable[[Mapping[int, float]], dict[int, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "TRACKED_STEPS", 1)
+    scripted({step: float(step) for step in range(1, 10)})
+    settings = make_settings(steps=9, keep="best", validation={"held_out": 4, "every": 1})
+    watcher = Watcher(tmp_path / "run/partial")
+    run(settings, tracker=watcher, checkpoint_steps=3)
+    assert watcher.counts[:8] == [1, 1, 1, 2, 2, 2, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"are damaged \(.*/last.best0000"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"are damaged \(.*\.best0000"),
         (lambda path: path.unlink(), r"are not in .*/run/partial; remove .*/run/partial and run"),
     ],
     ids=["damaged", "gone"],
@@ -189,3 +241,13 @@ def test_too_many_cannot_be_held_out(make_settings: MakeSettings, shards: Path) 
     settings = make_settings(validation={"held_out": 11})
     with pytest.raises(ValueError, match=r"held_out is 11, and the split 'train' has 12 clips"):
         split_clips(settings, shards / "index.parquet")
+
+
+def test_one_clip_alone_is_not_trained_on(
+    make_settings: MakeSettings, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_index(shards / "index.parquet")
+    one = rows.filter(pc.field("split") == "train").slice(0, 1)
+    monkeypatch.setattr(choice, "read_index", lambda _: one)
+    with pytest.raises(ValueError, match="has 1 clip that can be used, and a training needs 2"):
+        split_clips(make_settings(), shards / "index.parquet")

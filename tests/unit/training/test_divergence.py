@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import loop
 from gram.training.stopping import DivergedError
 
@@ -14,11 +14,12 @@ Train = Callable[..., Path]
 MakeSettings = Callable[..., TrainSettings]
 
 
-class Counter(Silence):
+class Counter(Tracker):
     """Counts the steps that it is told of."""
 
     def __init__(self) -> None:
         """Begin at none."""
+        super().__init__()
         self.steps = 0
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
@@ -92,3 +93,12 @@ def test_with_other_settings_the_training_begins(
     diverge(run, diverging)
     names = {path.name for path in run(make_settings()).iterdir()}
     assert names == {"history.csv", "last.json", "last.safetensors"}
+
+
+def test_a_damaged_note_keeps_no_training_from_beginning(
+    run: Train, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    note = tmp_path / "run/partial/diverged.json"
+    note.parent.mkdir(parents=True)
+    note.write_text("", encoding="utf-8")
+    assert (run(make_settings(steps=1)) / "last.safetensors").exists()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import checkpoint, loop, stopping
 from gram.training.stopping import STOPPED_EXIT_CODE, StoppedTraining
 from gram.types import Modality
@@ -89,11 +89,12 @@ def test_killed_while_a_checkpoint_is_written_it_ends_as_an_undisturbed_one(
 # --- a signal that asks -----------------------------------------------------------------------
 
 
-class Sender(Silence):
+class Sender(Tracker):
     """Sends this process a signal when it is told of a step."""
 
     def __init__(self, number: signal.Signals, step: int) -> None:
         """Wait for the step."""
+        super().__init__()
         self.number, self.step = number, step
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
@@ -184,7 +185,7 @@ def test_two_jobs_do_not_train_into_one_folder(
     monkeypatch.setattr(stopping, "PATIENCE_SECONDS", 0.1)
     ready, leave = FORK.Event(), FORK.Event()
 
-    class Waiter(Silence):
+    class Waiter(Tracker):
         def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
             ready.set()
             leave.wait(60)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training.launch import DeadProcessError, Processes, command, run_training
 from gram.training.preparation import TrainingFiles
 from gram.training.stopping import STOPPED_EXIT_CODE
@@ -143,7 +143,7 @@ def run_two(
             {**RESOURCES, **resources},
             threads=2,
             log_file=tmp_path / "log.txt",
-            tracker=Silence(),
+            tracker=Tracker(),
         )
         return tmp_path / folder
 
@@ -205,9 +205,11 @@ def test_processes_whose_launching_job_is_killed_end_too(
     job = started(lambda: run_two(make_settings(steps=100_000, batch_size=6)))
     when_step(tmp_path, 2, job.kill).join()
     assert exit_codes([job]) == [-signal.SIGKILL]
-    mine = str(tmp_path / "two/partial/job.json")
+    mine = str(tmp_path / "two/partial/launch-")
     limit = time.monotonic() + LIMIT_SECONDS
-    while any(mine in (one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])):
+    while any(
+        mine in " ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])
+    ):
         assert time.monotonic() < limit
         time.sleep(0.05)
     said = (tmp_path / "log.txt").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import torch
 
 from gram.jobs import TrainSettings
 from gram.model import GramModel
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training.preparation import TrainingFiles
 from gram.types import ITEM_MODALITIES, Batch
 
@@ -28,11 +28,12 @@ BOTH = pytest.mark.parametrize("kind", ["volume", "cosine"])
 KINDS = pytest.mark.parametrize("kind", ["volume", "cosine", "eigenvalue", "product"])
 
 
-class Notebook(Silence):
+class Notebook(Tracker):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
         """Begin with an empty page."""
+        super().__init__()
         self.told: dict[int, dict[str, float]] = {}
         self.sent: list[int] = []
         self.facts: dict[str, str] = {}

@@ -10,7 +10,7 @@ import torch
 from gram.config import LossConfig, OptimizerConfig, TrainingConfig
 from gram.jobs import TrainSettings
 from gram.model import GramModel
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import precision as module
 from gram.training.gradients import add_gradients
 from gram.training.optimizer import build_optimizer, set_rate
@@ -57,11 +57,12 @@ def test_a_training_in_fewer_bits_is_gone_on_with_exactly(
     assert are_equal(run(settings), undisturbed)
 
 
-class Interrupter(Silence):
+class Interrupter(Tracker):
     """Ends the training when a partial checkpoint has been asked for twice."""
 
     def __init__(self) -> None:
         """Begin at none."""
+        super().__init__()
         self.count = 0
 
     def flush(self) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import loop
 from gram.types import ITEM_MODALITIES
 
@@ -20,11 +20,12 @@ Compare = Callable[[Path, Path], bool]
 BOTH = pytest.mark.parametrize("kind", ["volume", "cosine"])
 
 
-class Killer(Silence):
+class Killer(Tracker):
     """Ends a job as SIGTERM does, when it tells of a step."""
 
     def __init__(self, step: int) -> None:
         """Wait for the step."""
+        super().__init__()
         self.step = step
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gram.files import DiskFullError
 from gram.jobs import TrainSettings
-from gram.tracking import Silence
+from gram.tracking import Tracker
 from gram.training import loop
 from gram.types import Modality
 from tests.unit.training.forked import newest_step
@@ -37,11 +37,12 @@ def weight_bytes(undisturbed: Path) -> int:
     return (undisturbed / "last.safetensors").stat().st_size
 
 
-class Hook(Silence):
+class Hook(Tracker):
     """Does something when it is told of a step."""
 
     def __init__(self, acts: Mapping[int, Callable[[], object]]) -> None:
         """Take what to do, by step."""
+        super().__init__()
         self.acts = acts
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:

@@ -85,6 +85,18 @@ def test_below_the_floor_the_gradient_is_zero() -> None:
     assert gradient.abs().max() == 0
 
 
+@PAIRWISE
+@pytest.mark.parametrize("length", [1e-4, 5e-4, 1e2, 1e4])
+def test_the_length_of_an_anchor_changes_no_gradient_of_it(
+    score: Callable[..., Tensor], length: float
+) -> None:
+    anchors_nd = unit(3, 16, dtype=torch.float32)
+    vectors_mkd = unit(4, 2, 16, seed=1, dtype=torch.float32)
+    both = [(scale * anchors_nd).requires_grad_() for scale in (1.0, length)]
+    expected, ours = (torch.autograd.grad(score(one, vectors_mkd).sum(), one)[0] for one in both)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_missing_vector_gets_no_gradient() -> None:
     vectors_mkd = unit(2, 3, 12).requires_grad_()
     present_mk = torch.tensor([[True, False, True], [True, True, True]])

@@ -31,7 +31,7 @@ def test_descriptions_are_joined_in_the_order_of_the_chosen_moment(tmp_path: Pat
     ]
     rows, account = read(tmp_path, "didemo", written(tmp_path / "test_data.json", records))
     assert texts(rows) == {NAME: ["earliest  first as early last."], "1@N00_2_ab": ["alone"]}
-    assert account.forms == ("test_data.json: the official descriptions",)
+    assert account.forms == ("test_data.json: the official descriptions, of test by its name",)
 
 
 def test_clips_of_didemo_end_where_annotators_stopped_looking(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_training_list_counts_instead_of_the_official_split(tmp_path: Path) 
     }
     assert account.forms == (
         "info.json: the official videodatainfo",
-        "MSRVTT_train.9k.csv: a list of ids",
+        "MSRVTT_train.9k.csv: a list of ids, of training by its name",
     )
 
 
@@ -84,8 +84,10 @@ def test_flat_rows_are_the_captions_of_a_clip(tmp_path: Path) -> None:
         for turn in range(20)
         for number in range(9)
     ]
-    rows, account = read(tmp_path, "msrvtt", written(tmp_path / "train.json", records))
-    assert (account.clips, account.captions) == (9, 180)
+    file = written(tmp_path / "train.json", records)
+    rows, account = read(tmp_path, "msrvtt", file, split="train")
+    assert (account.clips, account.captions, account.left_out) == (9, 180, {})
+    assert account.noted == {"captions that equal another one of their clip": 9 * 13}
     assert rows[8]["captions"] == [f"caption {turn % 7}" for turn in range(20)]
     assert rows[8]["subtitle"] == " s8"
 

@@ -45,7 +45,7 @@ def test_the_test_of_vatex_is_the_listed_part_of_the_validation(tmp_path: Path) 
 
 
 def test_a_clip_of_vatex_that_is_there_twice_is_named(tmp_path: Path) -> None:
-    file = written(tmp_path / "a.json", [vatex(0), vatex(0)])
+    file = written(tmp_path / "a.json", [vatex(0), vatex(0) | {"enCap": ["another"]}])
     with pytest.raises(ValueError, match="1 clip ids occur more than once"):
         read(tmp_path, "vatex", file)
 
@@ -159,7 +159,9 @@ def test_lines_of_lsmdc_are_captions(tmp_path: Path) -> None:
     file = written(tmp_path / "LSMDC16_annos_training.csv", "\n".join(lines) + "\n")
     rows, account = read(tmp_path, "lsmdc", file, split="train")
     assert texts(rows) == {CLIP: ['He says "no.', "SOMEONE, leaves."]}
-    assert account.forms == ("LSMDC16_annos_training.csv: the official annotations",)
+    assert account.forms == (
+        "LSMDC16_annos_training.csv: the official annotations, of training by its name",
+    )
 
 
 def test_captions_of_valor_are_those_of_the_listed_ids(tmp_path: Path) -> None:
@@ -180,10 +182,10 @@ def test_development_and_validation_of_clotho_make_up_one_split(tmp_path: Path) 
         tmp_path / "clotho_captions_development.csv",
         f'{header}a b.wav,1,2,3,4,"5, 5"\nc.wav,1,2,3,4,5\n',
     )
-    two = written(tmp_path / "clotho_captions_validation.csv", f"{header}a b.wav,6,7,8,9,10\n")
+    two = written(tmp_path / "clotho_captions_validation.csv", f"{header}d.wav,6,7,8,9,10\n")
     rows, account = read(tmp_path, "clotho", one, two, split="train")
-    assert (account.clips, account.captions) == (2, 15)
-    assert rows[0]["captions"] == ["1", "2", "3", "4", "5, 5", "6", "7", "8", "9", "10"]
+    assert (account.clips, account.captions, account.noted) == (3, 15, {})
+    assert rows[0]["captions"] == ["1", "2", "3", "4", "5, 5"]
     assert (rows[0]["clip_id"], rows[0]["source_id"]) == ("a b.wav", "a b")
 
 

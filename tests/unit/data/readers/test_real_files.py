@@ -35,18 +35,23 @@ COUNTS = [
 ]
 
 
+def split_of(file: str) -> str:
+    """Name the split of a file of the data sets."""
+    return "train" if "train" in file.split("/")[-1] else "test"
+
+
 @pytest.mark.parametrize(("name", "file", "clips", "captions", "subtitles"), COUNTS)
 def test_an_upstream_file_gives_all_of_its_clips(
     name: str, file: str, clips: int, captions: int, subtitles: int, tmp_path: Path
 ) -> None:
-    _, account = read(tmp_path, name, UPSTREAM / file)
+    _, account = read(tmp_path, name, UPSTREAM / file, split=split_of(file))
     assert (account.clips, account.captions, account.subtitles) == (clips, captions, subtitles)
     assert account.left_out == {}
 
 
 @pytest.mark.parametrize(("name", "file"), [(name, file) for name, file, *_ in COUNTS])
 def test_an_upstream_text_is_taken_byte_for_byte(name: str, file: str, tmp_path: Path) -> None:
-    rows, _ = read(tmp_path, name, UPSTREAM / file)
+    rows, _ = read(tmp_path, name, UPSTREAM / file, split=split_of(file))
     key = "caption" if name == "audiocaps" else "desc"
     expected = [
         (one["video_id"], one[key] if isinstance(one[key], list) else [one[key]])
@@ -88,7 +93,7 @@ SMALL = [
 def test_a_sample_gives_all_of_its_clips(
     name: str, file: str, clips: int, captions: int, tmp_path: Path
 ) -> None:
-    _, account = read(tmp_path, name, SAMPLES / file)
+    _, account = read(tmp_path, name, SAMPLES / file, split=split_of(file))
     assert (account.clips, account.captions) == (clips, captions)
 
 
@@ -108,8 +113,9 @@ def test_the_official_file_gives_the_clips_of_upstreams(
     folder: str, official: str, upstream: str, tmp_path: Path
 ) -> None:
     name = "clotho" if folder == "clothov2" else folder
-    ours, account = read(tmp_path, name, SAMPLES / folder / official)
-    theirs, _ = read(tmp_path, name, SAMPLES / folder / upstream)
+    split = split_of(upstream)
+    ours, account = read(tmp_path, name, SAMPLES / folder / official, split=split)
+    theirs, _ = read(tmp_path, name, SAMPLES / folder / upstream, split=split)
     assert theirs
     kept = [row for row in ours if row["clip_id"] in texts(theirs)]
     assert sorted(map(bare, kept)) == sorted(map(bare, theirs))
@@ -163,7 +169,8 @@ LISTS = [
 def test_a_list_of_others_names_the_clips_of_upstream(
     name: str, listed: str, file: str, clips: int, tmp_path: Path
 ) -> None:
-    _, account = read(tmp_path, name, UPSTREAM / name / file, SAMPLES / name / listed)
+    files = (UPSTREAM / name / file, SAMPLES / name / listed)
+    _, account = read(tmp_path, name, *files, split=split_of(file))
     assert account.clips == 10
     assert account.left_out == {"clips that no list names": clips - 10}
 
