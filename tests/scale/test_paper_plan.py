@@ -31,10 +31,10 @@ def planned(
 ) -> dict[str, int]:
     """Give how many jobs of each rule all tables of the paper need."""
     tree = make_paper_tree(tmp_path_factory.mktemp("paper"), copy_checkout, config)
-    return planned_jobs(tree, *config.tables)
+    return planned_of(tree, *config.tables)
 
 
-def planned_jobs(tree: Path, *targets: str) -> dict[str, int]:
+def planned_of(tree: Path, *targets: str) -> dict[str, int]:
     """Ask which jobs some targets need."""
     done = subprocess.run(
         [
@@ -95,7 +95,7 @@ def test_released_checkpoints_and_one_data_set_are_enough_for_their_table(
     weights = {name: config.weights[name] for name in ("released_tvas", "released_tvasd")}
     datasets = {"msrvtt": config.datasets["msrvtt"]}
     there = config.model_copy(update={"weights": weights, "datasets": datasets})
-    jobs = planned_jobs(make_paper_tree(tmp_path, copy_checkout, there), "model_zoo")
+    jobs = planned_of(make_paper_tree(tmp_path, copy_checkout, there), "model_zoo")
     assert jobs["import_weights"] == 2
     assert jobs["score_retrieval"] == 2
     assert jobs["make_table"] == 1

@@ -302,6 +302,12 @@ CASES = (
         },
     ),
     Case(
+        row="queries, candidates and pictures",
+        name="queries that are shown",
+        overlay={"report": {"failures": 7}},
+        jobs={"show_retrieval": 5, "make_report": 1},
+    ),
+    Case(
         row="one media file",
         name="one that was not there",
         change=_write("data/msrvtt/videos/video9770.mp4", ""),
