@@ -22,7 +22,7 @@ def make_paper_tree(folder: Path, copy_checkout: Callable[[Path], Path], config:
         for paths in dataset.annotations.values():
             for path in paths:
                 _touch(tree / path)
-        (tree / dataset.media).mkdir(parents=True, exist_ok=True)
+        _touch(tree / dataset.media / "of_no_clip.mp4")  # a folder without media is a mistake
     for name, dataset in config.datasets.items():  # after what they are made of
         _touch(tree / f"results/clips/{name}.parquet")
         for chunk in range(dataset.chunks):

@@ -15,7 +15,7 @@ RULES = {
     for name in re.findall(r"^(?:rule|checkpoint) (\w+):", path.read_text(encoding="utf-8"), re.M)
 }
 LOCAL = {"all", "report", "figures", "fetch", "retry_fetch", "make_table", "make_report"}
-LOCAL |= {name for name in RULES if name.startswith("draw_")}
+LOCAL |= {name for name in RULES if name.startswith(("draw_", "find_"))}
 SLURM_RESOURCES = {"nodes", "tasks", "mpi", "tasks_per_gpu", "slurm_partition", "slurm_extra"}
 """What Slurm's plugin reads of a job, beside what the rules have."""
 
