@@ -102,6 +102,9 @@ def test_one_import_serves_all_that_a_run_does(
         "embed_benchmark": 3,
         "score_retrieval": 3,
         "show_retrieval": 3,
+        "draw_account": 2,
+        "draw_strata": 1,
+        "draw_volumes": 1,
         "make_table": 1,
         "make_report": 1,
     }
